@@ -1,0 +1,43 @@
+# How targets are made here: one small library a floor, one test program a floor.
+# Files are found by pattern, so that adding a device means adding a file.
+
+add_library(strata_options INTERFACE)
+target_include_directories(strata_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+target_compile_options(strata_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
+  -Werror)
+if(STRATA_SANITIZE)
+  target_compile_options(strata_options INTERFACE
+    -fsanitize=${STRATA_SANITIZE} -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_link_options(strata_options INTERFACE -fsanitize=${STRATA_SANITIZE})
+endif()
+if(STRATA_FUZZ)
+  target_compile_options(strata_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# strata_library(NAME [DEPENDS target...]): a library of all .cpp files in and below this folder.
+function(strata_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;EXCLUDE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  foreach(pattern ${ARG_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX ${pattern})
+  endforeach()
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    target_link_libraries(${name} PUBLIC strata_options ${ARG_DEPENDS})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE strata_options ${ARG_DEPENDS})
+  endif()
+endfunction()
+
+# strata_test(NAME DEPENDS target...): a GoogleTest program of all .cpp files in this folder.
+function(strata_test name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(sources)
+    add_executable(${name} ${sources})
+    target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} GTest::gtest_main GTest::gmock)
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
+  endif()
+endfunction()

@@ -1,0 +1,146 @@
+// One virtual processor as the interpreter runs it: hot registers, lazy flags, the TLB, and the services that
+// instruction handlers use. The members are implemented by topic: mmu.cpp (memory), exceptions.cpp (delivery),
+// segments.cpp (segment loads), run.cpp (the loop).
+#pragma once
+
+#include "cpu/engine.hpp"
+#include "cpu/interpreter/flags.hpp"
+#include "cpu/interpreter/insn.hpp"
+#include "cpu/interpreter/tlb.hpp"
+#include "cpu/x86/registers.hpp"
+#include "cpu/x86/state.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+namespace strata::cpu::interpreter {
+
+class Shared; // what the vCPUs of one machine share: memory, decoded blocks, the clock
+
+// An architectural exception on its way to the guest; thrown by Cpu::raise, caught by the run loop.
+struct Fault {
+    x86::Vector vector;
+    std::uint32_t error_code = 0; // pushed if the vector has one
+};
+
+enum class Access : std::uint8_t { read, write, fetch };
+
+class Cpu {
+public:
+    Cpu(Shared& shared, const VcpuConfig& config, Bus& bus);
+
+    // ---- registers: hot ones here, the rest in system and fp ----
+    std::array<std::uint64_t, 18> regs{}; // general registers, zero_slot, rip_slot
+    Flags flags;                          // CF PF AF ZF SF OF
+    std::uint64_t other_flags = x86::flag::fixed; // the rest of RFLAGS
+    x86::SystemState system{};
+    x86::FpState fp{};
+    x86::Activity activity = x86::Activity::active;
+    bool sti_shadow = false, movss_shadow = false, nmi_blocked = false, in_smm = false;
+
+    [[nodiscard]] std::uint64_t& rip() { return regs[rip_slot]; }
+    [[nodiscard]] std::uint64_t rip() const { return regs[rip_slot]; }
+
+    // General register `number` as T. Writing 32 bits clears the upper half; 8 and 16 bits keep the rest.
+    // For bytes, numbers from 32 on are AH, CH, DH, BH: the second byte of register number - 32.
+    template <class T> [[nodiscard]] T reg(unsigned number) const;
+    template <class T> void set_reg(unsigned number, T value);
+
+    [[nodiscard]] std::uint64_t rflags() const { return other_flags | flags.arithmetic(); }
+    // All of RFLAGS, without privilege checks; looks again at what depends on IF, TF, VM, AC.
+    void set_rflags(std::uint64_t value);
+
+    // ---- mode ----
+    [[nodiscard]] unsigned cpl() const { return cpl_; }
+    [[nodiscard]] bool long_mode() const { return system.efer & x86::efer::lma; }         // IA-32e, any submode
+    [[nodiscard]] bool code64() const { return code64_; }                                // 64-bit submode
+    [[nodiscard]] bool protected_mode() const { return system.cr0 & x86::cr0::pe; }
+    [[nodiscard]] bool v86() const { return other_flags & x86::flag::vm; }
+    [[nodiscard]] bool real_or_v86() const { return !protected_mode() || v86(); }
+    [[nodiscard]] unsigned iopl() const { return static_cast<unsigned>(other_flags >> 12) & 3; }
+    // After CR0, CR4, EFER, CS, SS, CPL or RFLAGS changed other than through the setters: recomputes what is derived
+    // from them and ends the current block.
+    void mode_changed();
+    void set_cpl(unsigned cpl);
+    [[nodiscard]] const x86::Model& model() const { return *config_.model; }
+    [[nodiscard]] const VcpuConfig& config() const { return config_; }
+    [[nodiscard]] Bus& bus() { return bus_; }
+
+    // ---- faults ----
+    [[noreturn]] void raise(x86::Vector vector, std::uint32_t error_code = 0);
+    [[noreturn]] void raise_gp(std::uint32_t error_code = 0) { raise(x86::Vector::general_protection, error_code); }
+    [[noreturn]] void raise_ud() { raise(x86::Vector::invalid_opcode); }
+    [[noreturn]] void raise_page_fault(std::uint64_t linear, std::uint32_t error_code);
+
+    // ---- memory: T is an unsigned integer of 1 to 8 bytes, or a trivially copyable 10-, 16- or 32-byte type ----
+    // The memory operand's offset within its segment (masked to the address size), and its linear address.
+    [[nodiscard]] std::uint64_t effective_address(const Insn& insn) const;
+    // The linear address of [segment:offset, + size), with limit, type and canonical checks for the access.
+    [[nodiscard]] std::uint64_t linear(unsigned segment, std::uint64_t offset, unsigned size, Access access);
+
+    template <class T> [[nodiscard]] T load(const Insn& insn); // the memory operand
+    template <class T> void store(const Insn& insn, T value);
+    template <class T> [[nodiscard]] T load_rm(const Insn& insn) { return insn.memory ? load<T>(insn) : reg<T>(insn.rm); }
+    template <class T> void store_rm(const Insn& insn, T value) {
+        insn.memory ? store<T>(insn, value) : set_reg<T>(insn.rm, value);
+    }
+
+    template <class T> [[nodiscard]] T load(unsigned segment, std::uint64_t offset);
+    template <class T> void store(unsigned segment, std::uint64_t offset, T value);
+    // Read-modify-write of one operand: the page is checked for writing before `change` sees the old value, and the
+    // whole is atomic if `locked`. `change` returns the new value; modify() returns the old one.
+    template <class T, class Change> T modify(unsigned segment, std::uint64_t offset, bool locked, Change change);
+
+    // By linear address with the current privilege; `implicit_supervisor` for descriptor tables, TSS and the like.
+    template <class T> [[nodiscard]] T load_linear(std::uint64_t address, bool implicit_supervisor = false);
+    template <class T> void store_linear(std::uint64_t address, T value, bool implicit_supervisor = false);
+    // Faults as the access would, changes nothing else.
+    void probe_linear(std::uint64_t address, unsigned size, Access access, bool implicit_supervisor = false);
+
+    // ---- stack: sizes in bytes; SS.B and 64-bit mode decide how far rSP counts ----
+    void push(std::uint64_t value, unsigned size);
+    [[nodiscard]] std::uint64_t pop(unsigned size);
+
+    // ---- paging ----
+    void flush_tlb(bool global_too);                    // MOV CR3; MOV CR4, CR0
+    void invalidate_page(std::uint64_t linear);         // INVLPG
+    void invalidate_pcid(std::uint64_t pcid, bool keep_globals);
+    [[nodiscard]] std::optional<memory::GuestPhysical> translate(std::uint64_t linear) const;
+
+    // ---- segments, control transfers (segments.cpp, far.cpp, tasks.cpp, exceptions.cpp) ----
+    void load_segment(unsigned segment, std::uint16_t selector); // MOV, POP, LDS...: checks by mode
+    void far_jump(std::uint16_t selector, std::uint64_t offset, unsigned operand_bytes);
+    void far_call(std::uint16_t selector, std::uint64_t offset, unsigned operand_bytes);
+    void far_return(unsigned operand_bytes, std::uint16_t release);
+    void interrupt_return(unsigned operand_bytes);
+    enum class EventKind : std::uint8_t { external, nmi, exception, software, software_privileged /* INT1 */ };
+    // Delivers an event through the IDT (or the real-mode table); nested faults become #DF and shutdown.
+    void deliver(std::uint8_t vector, EventKind kind, std::uint32_t error_code = 0);
+    void near_branch(std::uint64_t target, unsigned operand_bytes); // limit and canonical checks, then RIP
+    void task_switch(std::uint16_t selector, bool nested, bool from_iret, std::optional<std::uint32_t> error_code);
+    [[nodiscard]] bool io_permitted(std::uint16_t port, unsigned size);
+
+    // ---- time ----
+    [[nodiscard]] std::uint64_t tsc() const; // with offset and adjust
+
+    // ---- the run loop's ----
+    Exit run();
+    // The current block must not be continued: translations, modes or code changed.
+    void end_block() { block_ended_ = true; }
+    [[nodiscard]] Signals& signals() { return signals_; }
+    [[nodiscard]] std::uint64_t retired() const { return retired_; }
+
+private:
+    Shared& shared_;
+    VcpuConfig config_;
+    Bus& bus_;
+    Signals signals_;
+    Tlb tlb_;
+    unsigned cpl_ = 0;
+    bool code64_ = false;
+    bool block_ended_ = false;
+    std::uint64_t retired_ = 0;
+};
+
+} // namespace strata::cpu::interpreter
