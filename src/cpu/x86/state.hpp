@@ -80,7 +80,9 @@ struct alignas(32) Vector256 {
 struct FpState {
     std::array<Float80, 8> physical{}; // R0 to R7; ST(i) is R((TOP + i) & 7), MMi is Ri's significand
     std::uint16_t fcw = 0x0040, fsw = 0; // TOP is in fsw[13:11]
-    std::uint16_t tag = 0x5555; // full tag word, two bits a physical register (00 valid 01 zero 10 special 11 empty)
+    // Bit i is set when Ri is not empty, as in FXSAVE's abridged tag word. The finer tags that FSTENV stores are
+    // those of the registers' contents, and made then.
+    std::uint8_t abridged_tag = 0xFF;
     std::uint16_t fop = 0; // last opcode, 11 bits
     std::uint16_t fcs = 0, fds = 0;
     std::uint64_t fip = 0, fdp = 0; // last instruction's and operand's address
