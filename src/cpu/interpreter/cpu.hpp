@@ -8,6 +8,7 @@
 #include "cpu/interpreter/insn.hpp"
 #include "cpu/interpreter/tlb.hpp"
 #include "cpu/x86/registers.hpp"
+#include "cpu/x86/sse_environment.hpp"
 #include "cpu/x86/state.hpp"
 
 #include <array>
@@ -50,6 +51,14 @@ public:
     [[nodiscard]] std::uint64_t rflags() const { return other_flags | flags.arithmetic(); }
     // All of RFLAGS, without privilege checks; looks again at what depends on IF, TF, VM, AC.
     void set_rflags(std::uint64_t value);
+
+    // MXCSR as instructions see it. While run() runs, exception flags gather in the host's unit and fp.mxcsr has only
+    // the older ones (x86/sse_environment.hpp); before and after, fp.mxcsr is the whole.
+    [[nodiscard]] std::uint32_t mxcsr() const { return fp.mxcsr | x86::sse_environment::raised(); }
+    void set_mxcsr(std::uint32_t value) {
+        fp.mxcsr = value;
+        x86::sse_environment::load(value);
+    }
 
     // ---- mode ----
     [[nodiscard]] unsigned cpl() const { return cpl_; }
