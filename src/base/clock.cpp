@@ -15,8 +15,10 @@ Nanoseconds host_monotonic() {
 
 Clock::Clock() { offset_ = -host_monotonic(); }
 
+Clock::Clock(Nanoseconds start) : frozen_(start), mode_(Mode::by_hand), by_hand_(true) {}
+
 Nanoseconds Clock::now() const {
-    if (paused()) {
+    if (mode_.load(std::memory_order_acquire) != Mode::running) {
         return frozen_.load(std::memory_order_relaxed);
     }
     return host_monotonic() + offset_.load(std::memory_order_relaxed);
@@ -25,14 +27,14 @@ Nanoseconds Clock::now() const {
 void Clock::pause() {
     if (!paused()) {
         frozen_ = now();
-        paused_.store(true, std::memory_order_release);
+        mode_.store(Mode::paused, std::memory_order_release);
     }
 }
 
 void Clock::resume() {
     if (paused()) {
         offset_ = frozen_ - host_monotonic();
-        paused_.store(false, std::memory_order_release);
+        mode_.store(by_hand_ ? Mode::by_hand : Mode::running, std::memory_order_release);
     }
 }
 

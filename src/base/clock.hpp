@@ -8,10 +8,13 @@ namespace strata {
 
 using Nanoseconds = std::int64_t;
 
-// Thread-safe for readers; pause() and resume() are called by one thread at a time.
+// Thread-safe for readers; pause(), resume() and advance() are called by one thread at a time.
 class Clock {
 public:
     Clock();
+
+    // A clock driven by hand: it stands at `start` and moves by advance() alone. For tests.
+    explicit Clock(Nanoseconds start);
 
     // Nanoseconds of running time since construction.
     [[nodiscard]] Nanoseconds now() const;
@@ -19,15 +22,21 @@ public:
     void pause();
     void resume();
 
-    [[nodiscard]] bool paused() const { return paused_.load(std::memory_order_acquire); }
+    // For a clock driven by hand.
+    void advance(Nanoseconds step) { frozen_.fetch_add(step, std::memory_order_relaxed); }
+
+    [[nodiscard]] bool paused() const { return mode_.load(std::memory_order_acquire) == Mode::paused; }
 
     // The host's CLOCK_MONOTONIC time at which now() will reach `time`, if the clock is not paused.
     [[nodiscard]] Nanoseconds host_time_of(Nanoseconds time) const;
 
 private:
+    enum class Mode : std::uint8_t { running, paused, by_hand };
+
     std::atomic<Nanoseconds> offset_{0}; // now() = host monotonic time + offset while running
-    std::atomic<Nanoseconds> frozen_{0}; // now() while paused
-    std::atomic<bool> paused_{false};
+    std::atomic<Nanoseconds> frozen_{0}; // now() otherwise
+    std::atomic<Mode> mode_{Mode::running};
+    bool by_hand_ = false;
 };
 
 } // namespace strata

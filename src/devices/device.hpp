@@ -23,7 +23,8 @@ struct Region {
     Space space = Space::port;
     std::uint64_t base = 0; // where it is after reset; ignored while not mapped
     std::uint64_t size = 0; // in bytes
-    // Accesses of other sizes are split or widened by the router.
+    // Accesses of other sizes are split or widened by the router. Powers of two; `size` is a multiple of
+    // min_access.
     unsigned min_access = 1, max_access = 8;
     bool mapped = true; // false: a bus maps it later (PCI base address registers)
 };
@@ -48,15 +49,16 @@ public:
     // Fixed for the device's life, but for `base` and `mapped`, which the router keeps.
     [[nodiscard]] virtual std::vector<Region> regions() const = 0;
 
-    // `region` is the index in regions(); `offset` < size; `size` is 1, 2, 4 or 8 and within the region's limits.
-    // Guest-controlled: any offset and value may come.
+    // `region` is the index in regions(); `size` is 1, 2, 4 or 8 and within the region's limits; `offset` is
+    // a multiple of it and the access ends within the region. Guest-controlled: any offset and value may
+    // come.
     virtual std::uint64_t read(unsigned region, std::uint64_t offset, unsigned size) = 0;
     virtual void write(unsigned region, std::uint64_t offset, unsigned size, std::uint64_t value) = 0;
 
     virtual void reset() = 0;
 
-    // Shows every field of the guest-visible state, for saving and restoring. After a restore, visit() has been
-    // called with visitor.loading(), and the device re-arms its timers and lines.
+    // Shows every field of the guest-visible state, for saving and restoring. After a restore, visit() has
+    // been called with visitor.loading(), and the device re-arms its timers and lines.
     virtual void visit(StateVisitor& visitor) = 0;
 };
 

@@ -28,14 +28,28 @@ public:
         value = static_cast<T>(raw);
     }
 
-    template <class T, std::size_t N> void field(std::string_view name, std::array<T, N>& values) {
+    // A field whose values above `most` are impossible.
+    template <class T>
+        requires std::integral<T> || std::is_enum_v<T>
+    void field_up_to(std::string_view name, T& value, std::type_identity_t<T> most) {
+        const T before = value;
+        field(name, value);
+        if (value > most) {
+            value = before;
+            refuse(name);
+        }
+    }
+
+    template <class T, std::size_t N>
+    void field(std::string_view name, std::array<T, N>& values) {
         for (auto& value : values) {
             field(name, value);
         }
     }
 
     // Grows or shrinks to what was saved, at most `limit` elements.
-    template <std::integral T> void field(std::string_view name, std::vector<T>& values, std::size_t limit) {
+    template <std::integral T>
+    void field(std::string_view name, std::vector<T>& values, std::size_t limit) {
         std::uint64_t count = values.size();
         integer(name, count, sizeof count);
         if (count > limit) {
