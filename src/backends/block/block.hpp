@@ -14,14 +14,15 @@
 namespace strata::backends {
 
 // A block device's contents. Offsets and lengths are bytes, any alignment; [offset, offset + length) lies
-// within size(), which callers check. Calls block; a device makes them from a worker thread, one at a time per
-// backend unless concurrent() is true. After flush() returns, all earlier writes are on stable storage.
+// within size(), which callers check. Calls block; a device makes them from a worker thread, one at a time
+// per backend unless concurrent() is true. After flush() returns, all earlier writes are on stable storage.
 class BlockBackend {
 public:
     virtual ~BlockBackend() = default;
 
     [[nodiscard]] virtual std::uint64_t size() const = 0;
     [[nodiscard]] virtual bool read_only() const = 0;
+
     [[nodiscard]] virtual bool concurrent() const { return false; }
 
     virtual Result<void> read(std::uint64_t offset, std::span<std::byte> to) = 0;
@@ -39,15 +40,16 @@ struct OpenOptions {
 };
 
 // Opens a disk image; it is locked against a second writer.
-[[nodiscard]] Result<std::unique_ptr<BlockBackend>> open_image(const std::string& path, const OpenOptions& options);
+[[nodiscard]] Result<std::unique_ptr<BlockBackend>> open_image(const std::string& path,
+                                                               const OpenOptions& options);
 
 // What `strata disk info` tells.
 struct ImageInfo {
     std::string format;
     std::uint64_t virtual_size = 0;
-    std::uint64_t allocated = 0; // bytes the file uses on the host
+    std::uint64_t allocated = 0;    // bytes the file uses on the host
     std::uint64_t cluster_size = 0; // 0 for raw
-    std::string backing_file;    // empty if none
+    std::string backing_file;       // empty if none
     std::string backing_format;
 };
 
