@@ -1,3 +1,4 @@
+#!/bin/bash
 # Shared by the scripts: messages, and packages from apt. Sourced with the repository's root as working folder.
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }

@@ -6,7 +6,8 @@
 
 namespace strata {
 
-template <std::unsigned_integral T = std::uint64_t> [[nodiscard]] constexpr T bit(unsigned number) {
+template <std::unsigned_integral T = std::uint64_t>
+[[nodiscard]] constexpr T bit(unsigned number) {
     return static_cast<T>(T{1} << number);
 }
 

@@ -8,7 +8,8 @@
 
 namespace strata {
 
-template <std::integral T> [[nodiscard]] constexpr T byte_swap(T value) {
+template <std::integral T>
+[[nodiscard]] constexpr T byte_swap(T value) {
     if constexpr (sizeof(T) == 1) {
         return value;
     } else if constexpr (sizeof(T) == 2) {
@@ -20,23 +21,29 @@ template <std::integral T> [[nodiscard]] constexpr T byte_swap(T value) {
     }
 }
 
-template <std::integral T> [[nodiscard]] T load_le(const void* from) {
+template <std::integral T>
+[[nodiscard]] T load_le(const void* from) {
     T value;
     std::memcpy(&value, from, sizeof value);
     return std::endian::native == std::endian::little ? value : byte_swap(value);
 }
 
-template <std::integral T> [[nodiscard]] T load_be(const void* from) {
+template <std::integral T>
+[[nodiscard]] T load_be(const void* from) {
     return byte_swap(load_le<T>(from));
 }
 
-template <std::integral T> void store_le(void* to, T value) {
+template <std::integral T>
+void store_le(void* to, T value) {
     if constexpr (std::endian::native != std::endian::little) {
         value = byte_swap(value);
     }
     std::memcpy(to, &value, sizeof value);
 }
 
-template <std::integral T> void store_be(void* to, T value) { store_le(to, byte_swap(value)); }
+template <std::integral T>
+void store_be(void* to, T value) {
+    store_le(to, byte_swap(value));
+}
 
 } // namespace strata

@@ -18,7 +18,8 @@ struct Error {
     int code = 0;
 };
 
-template <class T> using Result = std::expected<T, Error>;
+template <class T>
+using Result = std::expected<T, Error>;
 
 [[nodiscard]] inline std::unexpected<Error> fail(std::string message, std::string hint = {}) {
     return std::unexpected(Error{std::move(message), std::move(hint), 0});
@@ -28,8 +29,7 @@ template <class T> using Result = std::expected<T, Error>;
 [[nodiscard]] inline std::unexpected<Error> fail_errno(std::string_view action, std::string_view object,
                                                        int code = errno, std::string hint = {}) {
     std::string text = "cannot ";
-    text.append(action).append(" ").append(object).append(": ").append(
-        std::generic_category().message(code));
+    text.append(action).append(" ").append(object).append(": ").append(std::generic_category().message(code));
     return std::unexpected(Error{std::move(text), std::move(hint), code});
 }
 

@@ -73,8 +73,8 @@ private:
     std::function<void(const Callback&)> guard_;
 };
 
-// A one-shot timer, armed again as often as wanted. Destroy it on the loop's thread, or under the guard's lock,
-// or when the loop does not run.
+// A one-shot timer, armed again as often as wanted. Destroy it on the loop's thread, or under the guard's
+// lock, or when the loop does not run.
 class EventLoop::Timer {
 public:
     Timer(EventLoop& loop, Callback callback) : loop_(loop), callback_(std::move(callback)) {}

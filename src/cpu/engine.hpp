@@ -86,7 +86,8 @@ public:
     virtual void set_task_priority(std::uint8_t priority) = 0;
 
     // CPUID bits that change with the platform's state: adjust the leaf's registers (eax, ebx, ecx, edx).
-    virtual void adjust_cpuid(std::uint32_t leaf, std::uint32_t subleaf, std::span<std::uint32_t, 4> registers) = 0;
+    virtual void adjust_cpuid(std::uint32_t leaf, std::uint32_t subleaf,
+                              std::span<std::uint32_t, 4> registers) = 0;
 
     // The reset of FERR#/IGNNE# times: an unmasked x87 exception with CR0.NE = 0.
     virtual void floating_point_error() = 0;
@@ -110,9 +111,10 @@ struct DebugControl {
         bool on_write;
     };
 
-    bool single_step = false; // leave with Exit::debug after one instruction
-    std::vector<std::uint64_t> breakpoints{}; // leave before the instruction at the address; the first one that run() meets is passed
-    std::vector<Watch> watches{}; // leave after the instruction that accessed
+    bool single_step = false;                 // leave with Exit::debug after one instruction
+    std::vector<std::uint64_t> breakpoints{}; // leave before the instruction at the address; the first one
+                                              // that run() meets is passed
+    std::vector<Watch> watches{};             // leave after the instruction that accessed
 };
 
 struct DebugEvent {
@@ -136,9 +138,9 @@ public:
 };
 
 struct VcpuConfig {
-    unsigned id = 0; // also the initial APIC ID
-    unsigned count = 1; // of the machine's vCPUs, for CPUID topology
-    const x86::Model* model = nullptr; // outlives the vCPU
+    unsigned id = 0;                      // also the initial APIC ID
+    unsigned count = 1;                   // of the machine's vCPUs, for CPUID topology
+    const x86::Model* model = nullptr;    // outlives the vCPU
     std::uint64_t tsc_hz = 1'000'000'000; // the TSC's rate over the machine's clock
     TraceOptions trace{};
     TraceSink* trace_sink = nullptr;
@@ -178,8 +180,8 @@ public:
     virtual Result<std::unique_ptr<Vcpu>> create_vcpu(const VcpuConfig& config, Bus& bus) = 0;
 };
 
-// The engines by name, best first. `available` is empty when the engine can run on this host, else says why not
-// and what would enable it.
+// The engines by name, best first. `available` is empty when the engine can run on this host, else says why
+// not and what would enable it.
 struct EngineInfo {
     std::string_view name;
     std::string_view description;
@@ -189,7 +191,7 @@ struct EngineInfo {
 
 [[nodiscard]] std::span<const EngineInfo> engines();
 // `name` may be "auto": the first that is available.
-[[nodiscard]] Result<std::unique_ptr<Engine>> create_engine(std::string_view name, memory::GuestMemory& memory,
-                                                            const Clock& clock);
+[[nodiscard]] Result<std::unique_ptr<Engine>> create_engine(std::string_view name,
+                                                            memory::GuestMemory& memory, const Clock& clock);
 
 } // namespace strata::cpu

@@ -27,7 +27,8 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::uint64_t size, Gue
         new GuestMemory(std::move(memfd), static_cast<std::byte*>(mapping), size, low_limit));
 }
 
-GuestMemory::GuestMemory(FileDescriptor memfd, std::byte* mapping, std::uint64_t size, GuestPhysical low_limit)
+GuestMemory::GuestMemory(FileDescriptor memfd, std::byte* mapping, std::uint64_t size,
+                         GuestPhysical low_limit)
     : memfd_(std::move(memfd)), mapping_(mapping), size_(size) {
     const std::uint64_t low = std::min<std::uint64_t>(size, low_limit);
     slots_.push_back({0, low, mapping, true});

@@ -38,7 +38,8 @@ public:
         bool writable; // by the guest; false for ROM
     };
 
-    // RAM of `size` bytes (a multiple of the page size): below `low_limit` from address 0, the rest from 4 GiB.
+    // RAM of `size` bytes (a multiple of the page size): below `low_limit` from address 0, the rest from 4
+    // GiB.
     static Result<std::unique_ptr<GuestMemory>> create(std::uint64_t size,
                                                        GuestPhysical low_limit = 0xC000'0000);
     ~GuestMemory();
@@ -46,7 +47,9 @@ public:
     GuestMemory& operator=(const GuestMemory&) = delete;
 
     [[nodiscard]] std::uint64_t size() const { return size_; }
+
     [[nodiscard]] std::span<const Slot> slots() const { return slots_; }
+
     [[nodiscard]] int memfd() const { return memfd_.get(); }
 
     // The slot that holds `address`, or null.
@@ -108,7 +111,8 @@ public:
     // A dense number for the page of a RAM address, from 0; the address must be RAM.
     [[nodiscard]] std::uint64_t page_index(GuestPhysical address) const {
         const Slot* slot = find(address);
-        return static_cast<std::uint64_t>(slot->host - mapping_ + static_cast<std::ptrdiff_t>(address - slot->base)) >>
+        return static_cast<std::uint64_t>(slot->host - mapping_ +
+                                          static_cast<std::ptrdiff_t>(address - slot->base)) >>
                page_shift;
     }
 

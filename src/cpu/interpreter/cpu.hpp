@@ -1,6 +1,7 @@
 // One virtual processor as the interpreter runs it: hot registers, lazy flags, the TLB, and the services that
-// instruction handlers use. The members are implemented by topic: mmu.cpp (memory), exceptions.cpp (delivery),
-// segments.cpp (segment loads), run.cpp (the loop).
+// instruction handlers use. The members are implemented by topic: cpu.cpp (modes, flags), mmu.cpp and
+// page_walk.cpp (memory), cpu_inline.hpp (the templates), exceptions.cpp (delivery), segments.cpp (segment
+// loads), run.cpp (the loop).
 #pragma once
 
 #include "cpu/engine.hpp"
@@ -27,13 +28,31 @@ struct Fault {
 
 enum class Access : std::uint8_t { read, write, fetch };
 
+// The bytes that a value of type T takes in memory.
+template <class T>
+inline constexpr unsigned memory_size = sizeof(T);
+template <>
+inline constexpr unsigned memory_size<x86::Float80> = 10;
+
+// Held during a locked access that the host cannot make atomic: split ones and those to devices.
+class BusLock {
+public:
+    explicit BusLock(Shared& shared);
+    ~BusLock();
+    BusLock(const BusLock&) = delete;
+    BusLock& operator=(const BusLock&) = delete;
+
+private:
+    Shared& shared_;
+};
+
 class Cpu {
 public:
     Cpu(Shared& shared, const VcpuConfig& config, Bus& bus);
 
     // ---- registers: hot ones here, the rest in system and fp ----
-    std::array<std::uint64_t, 18> regs{}; // general registers, zero_slot, rip_slot
-    Flags flags;                          // CF PF AF ZF SF OF
+    std::array<std::uint64_t, 18> regs{};         // general registers, zero_slot, rip_slot
+    Flags flags;                                  // CF PF AF ZF SF OF
     std::uint64_t other_flags = x86::flag::fixed; // the rest of RFLAGS
     x86::SystemState system{};
     x86::FpState fp{};
@@ -41,14 +60,18 @@ public:
     bool sti_shadow = false, movss_shadow = false, nmi_blocked = false, in_smm = false;
 
     [[nodiscard]] std::uint64_t& rip() { return regs[rip_slot]; }
+
     [[nodiscard]] std::uint64_t rip() const { return regs[rip_slot]; }
 
     // General register `number` as T. Writing 32 bits clears the upper half; 8 and 16 bits keep the rest.
     // For bytes, numbers from 32 on are AH, CH, DH, BH: the second byte of register number - 32.
-    template <class T> [[nodiscard]] T reg(unsigned number) const;
-    template <class T> void set_reg(unsigned number, T value);
+    template <class T>
+    [[nodiscard]] T reg(unsigned number) const;
+    template <class T>
+    void set_reg(unsigned number, T value);
 
     [[nodiscard]] std::uint64_t rflags() const { return other_flags | flags.arithmetic(); }
+
     // All of RFLAGS, without privilege checks; looks again at what depends on IF, TF, VM, AC.
     void set_rflags(std::uint64_t value);
 
@@ -62,58 +85,106 @@ public:
 
     // ---- mode ----
     [[nodiscard]] unsigned cpl() const { return cpl_; }
-    [[nodiscard]] bool long_mode() const { return system.efer & x86::efer::lma; }         // IA-32e, any submode
-    [[nodiscard]] bool code64() const { return code64_; }                                // 64-bit submode
+
+    [[nodiscard]] bool long_mode() const { return system.efer & x86::efer::lma; } // IA-32e, any submode
+
+    [[nodiscard]] bool code64() const { return code64_; } // 64-bit submode
+
     [[nodiscard]] bool protected_mode() const { return system.cr0 & x86::cr0::pe; }
+
     [[nodiscard]] bool v86() const { return other_flags & x86::flag::vm; }
+
     [[nodiscard]] bool real_or_v86() const { return !protected_mode() || v86(); }
+
     [[nodiscard]] unsigned iopl() const { return static_cast<unsigned>(other_flags >> 12) & 3; }
-    // After CR0, CR4, EFER, CS, SS, CPL or RFLAGS changed other than through the setters: recomputes what is derived
-    // from them and ends the current block.
+
+    // After CR0, CR4, EFER, CS, SS, CPL or RFLAGS changed other than through the setters: recomputes what is
+    // derived from them and ends the current block.
     void mode_changed();
+    // After the limit or the attributes of system.segments[segment] changed (its base is read afresh by each
+    // access).
+    void segment_changed(unsigned segment);
     void set_cpl(unsigned cpl);
+
     [[nodiscard]] const x86::Model& model() const { return *config_.model; }
+
     [[nodiscard]] const VcpuConfig& config() const { return config_; }
+
     [[nodiscard]] Bus& bus() { return bus_; }
 
     // ---- faults ----
     [[noreturn]] void raise(x86::Vector vector, std::uint32_t error_code = 0);
-    [[noreturn]] void raise_gp(std::uint32_t error_code = 0) { raise(x86::Vector::general_protection, error_code); }
+
+    [[noreturn]] void raise_gp(std::uint32_t error_code = 0) {
+        raise(x86::Vector::general_protection, error_code);
+    }
+
     [[noreturn]] void raise_ud() { raise(x86::Vector::invalid_opcode); }
+
     [[noreturn]] void raise_page_fault(std::uint64_t linear, std::uint32_t error_code);
 
-    // ---- memory: T is an unsigned integer of 1 to 8 bytes, or a trivially copyable 10-, 16- or 32-byte type ----
-    // The memory operand's offset within its segment (masked to the address size), and its linear address.
+    // ---- memory: T is an unsigned integer of 1 to 8 bytes, or a trivially copyable 10-, 16- or 32-byte type
+    // ---- The memory operand's offset within its segment (masked to the address size), and its linear
+    // address.
     [[nodiscard]] std::uint64_t effective_address(const Insn& insn) const;
+
+    // Whether the model's linear addresses have `address` (always so outside 64-bit mode's code).
+    [[nodiscard]] bool canonical(std::uint64_t address) const {
+        return static_cast<std::uint64_t>(static_cast<std::int64_t>(address << 16) >> 16) == address;
+    }
+
     // The linear address of [segment:offset, + size), with limit, type and canonical checks for the access.
     [[nodiscard]] std::uint64_t linear(unsigned segment, std::uint64_t offset, unsigned size, Access access);
 
-    template <class T> [[nodiscard]] T load(const Insn& insn); // the memory operand
-    template <class T> void store(const Insn& insn, T value);
-    template <class T> [[nodiscard]] T load_rm(const Insn& insn) { return insn.memory ? load<T>(insn) : reg<T>(insn.rm); }
-    template <class T> void store_rm(const Insn& insn, T value) {
+    template <class T>
+    [[nodiscard]] T load(const Insn& insn); // the memory operand
+    template <class T>
+    void store(const Insn& insn, T value);
+
+    template <class T>
+    [[nodiscard]] T load_rm(const Insn& insn) {
+        return insn.memory ? load<T>(insn) : reg<T>(insn.rm);
+    }
+
+    template <class T>
+    void store_rm(const Insn& insn, T value) {
         insn.memory ? store<T>(insn, value) : set_reg<T>(insn.rm, value);
     }
 
-    template <class T> [[nodiscard]] T load(unsigned segment, std::uint64_t offset);
-    template <class T> void store(unsigned segment, std::uint64_t offset, T value);
-    // Read-modify-write of one operand: the page is checked for writing before `change` sees the old value, and the
-    // whole is atomic if `locked`. `change` returns the new value; modify() returns the old one.
-    template <class T, class Change> T modify(unsigned segment, std::uint64_t offset, bool locked, Change change);
+    template <class T>
+    [[nodiscard]] T load(unsigned segment, std::uint64_t offset);
+    template <class T>
+    void store(unsigned segment, std::uint64_t offset, T value);
+    // Read-modify-write of one operand: the page is checked for writing before `change` sees the old value,
+    // and the whole is atomic if `locked`. `change` returns the new value; modify() returns the old one.
+    // `change` may be called more than once when another processor interferes.
+    template <class T, class Change>
+    T modify(unsigned segment, std::uint64_t offset, bool locked, Change change);
+    template <class T, class Change>
+    T modify(const Insn& insn, Change change); // the memory operand; locked if insn.lock
 
-    // By linear address with the current privilege; `implicit_supervisor` for descriptor tables, TSS and the like.
-    template <class T> [[nodiscard]] T load_linear(std::uint64_t address, bool implicit_supervisor = false);
-    template <class T> void store_linear(std::uint64_t address, T value, bool implicit_supervisor = false);
+    // By linear address with the current privilege; `implicit_supervisor` for descriptor tables, TSS and the
+    // like.
+    template <class T>
+    [[nodiscard]] T load_linear(std::uint64_t address, bool implicit_supervisor = false);
+    template <class T>
+    void store_linear(std::uint64_t address, T value, bool implicit_supervisor = false);
     // Faults as the access would, changes nothing else.
     void probe_linear(std::uint64_t address, unsigned size, Access access, bool implicit_supervisor = false);
 
     // ---- stack: sizes in bytes; SS.B and 64-bit mode decide how far rSP counts ----
     void push(std::uint64_t value, unsigned size);
     [[nodiscard]] std::uint64_t pop(unsigned size);
+    template <class T>
+    void push_as(T value);
+    template <class T>
+    [[nodiscard]] T pop_as();
+    [[nodiscard]] std::uint64_t stack_mask() const; // which bits of rSP count
+    void set_stack_pointer(std::uint64_t value);    // writes those bits (32 clear the upper half)
 
     // ---- paging ----
-    void flush_tlb(bool global_too);                    // MOV CR3; MOV CR4, CR0
-    void invalidate_page(std::uint64_t linear);         // INVLPG
+    void flush_tlb(bool global_too);            // MOV CR3; MOV CR4, CR0
+    void invalidate_page(std::uint64_t linear); // INVLPG
     void invalidate_pcid(std::uint64_t pcid, bool keep_globals);
     [[nodiscard]] std::optional<memory::GuestPhysical> translate(std::uint64_t linear) const;
 
@@ -123,11 +194,18 @@ public:
     void far_call(std::uint16_t selector, std::uint64_t offset, unsigned operand_bytes);
     void far_return(unsigned operand_bytes, std::uint16_t release);
     void interrupt_return(unsigned operand_bytes);
-    enum class EventKind : std::uint8_t { external, nmi, exception, software, software_privileged /* INT1 */ };
+    enum class EventKind : std::uint8_t {
+        external,
+        nmi,
+        exception,
+        software,
+        software_privileged /* INT1 */
+    };
     // Delivers an event through the IDT (or the real-mode table); nested faults become #DF and shutdown.
     void deliver(std::uint8_t vector, EventKind kind, std::uint32_t error_code = 0);
     void near_branch(std::uint64_t target, unsigned operand_bytes); // limit and canonical checks, then RIP
-    void task_switch(std::uint16_t selector, bool nested, bool from_iret, std::optional<std::uint32_t> error_code);
+    void task_switch(std::uint16_t selector, bool nested, bool from_iret,
+                     std::optional<std::uint32_t> error_code);
     [[nodiscard]] bool io_permitted(std::uint16_t port, unsigned size);
 
     // ---- time ----
@@ -135,21 +213,92 @@ public:
 
     // ---- the run loop's ----
     Exit run();
+
     // The current block must not be continued: translations, modes or code changed.
     void end_block() { block_ended_ = true; }
+
     [[nodiscard]] Signals& signals() { return signals_; }
+
     [[nodiscard]] std::uint64_t retired() const { return retired_; }
 
+    [[nodiscard]] Shared& shared() { return shared_; }
+
 private:
+    // Segment arithmetic (segment_access.cpp).
+    [[nodiscard]] std::uint64_t segment_base(unsigned segment) const {
+        return code64_ && segment < x86::fs ? 0 : system.segments[segment].base;
+    }
+
+    [[nodiscard]] std::uint64_t linear_slow(unsigned segment, std::uint64_t offset, unsigned size,
+                                            Access access);
+
+    // Memory by linear address when the TLB misses (mmu.cpp). `segment` decides between #GP and #SS.
+    // With what rights memory is accessed: which TLB set. Outside SMAP's reach are explicit accesses with AC
+    // set.
+    enum class Rights : std::uint8_t { supervisor, user, supervisor_smap_off };
+
+    struct Translation {
+        memory::GuestPhysical physical;
+        std::byte* host; // null if it is no RAM
+        bool writable_ram;
+    };
+
+    [[nodiscard]] Rights rights() const;
+
+    [[nodiscard]] Rights rights(bool implicit_supervisor) const {
+        return implicit_supervisor ? Rights::supervisor : rights();
+    }
+
+    [[nodiscard]] Translation translate_data(std::uint64_t linear, Access access, Rights rights);
+    void check_access(std::uint64_t linear, unsigned size, Access access, unsigned segment);
+    void read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segment, Rights rights);
+    void write_slow(std::uint64_t linear, const void* from, unsigned size, unsigned segment, Rights rights);
+    void read_physical(const Translation& from, void* to, unsigned size);
+    void write_physical(const Translation& to, const void* from, unsigned size);
+    [[nodiscard]] Translation fill(TlbEntry& entry, std::uint64_t linear, Access access, Rights rights);
+    [[nodiscard]] const FetchEntry&
+    fetch_page(std::uint64_t linear); // translates, with the rights to execute
+    [[nodiscard]] std::uint64_t next_page(std::uint64_t linear) const;
+    void select_tlb(); // which set data_tlb_ is
+    // The host address of a locked operand in one page of RAM, or null; faults as a write would.
+    [[nodiscard]] std::byte* locked_host(std::uint64_t linear, unsigned size, unsigned segment);
+    void locked_written(std::uint64_t linear, unsigned size);
+
+    template <class T>
+    [[nodiscard]] T load_at(std::uint64_t linear, unsigned segment);
+    template <class T>
+    void store_at(std::uint64_t linear, unsigned segment, T value);
+    template <class T, class Change>
+    T modify_at(std::uint64_t linear, unsigned segment, bool locked, Change change);
+    template <class T, class Change>
+    T modify_slow(std::uint64_t linear, unsigned segment, Change change);
+    void probe(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights);
+
+    TlbSet* data_tlb_; // the set for the current privilege; one that never hits when each access must be
+                       // looked at
+    bool code64_ = false;
+    bool block_ended_ = false;
+    unsigned cpl_ = 0;
+    // Offsets below this are accessible without further checks, for reading and writing; see linear().
+    std::array<std::array<std::uint64_t, 2>, 6> accessible_end_{};
     Shared& shared_;
     VcpuConfig config_;
     Bus& bus_;
     Signals signals_;
     Tlb tlb_;
-    unsigned cpl_ = 0;
-    bool code64_ = false;
-    bool block_ended_ = false;
     std::uint64_t retired_ = 0;
+
+    // The bits on which translations depend: when one changes, the TLB is flushed.
+    struct PagingControls {
+        std::uint64_t cr0 = 0, cr4 = 0, efer = 0;
+        bool operator==(const PagingControls&) const = default;
+    };
+
+    static constexpr std::uint64_t paging_cr4_bits =
+        x86::cr4::pse | x86::cr4::pae | x86::cr4::pge | x86::cr4::pcide | x86::cr4::smep | x86::cr4::smap;
+    PagingControls paging_controls_{};
 };
 
 } // namespace strata::cpu::interpreter
+
+#include "cpu/interpreter/cpu_inline.hpp" // IWYU pragma: export

@@ -1,4 +1,5 @@
-// Bits of the control registers, flags, EFER and page-table entries. SDM volume 3 sections 2.3, 2.5, 4.1; APM 3.1.
+// Bits of the control registers, flags, EFER and page-table entries. SDM volume 3 sections 2.3, 2.5, 4.1;
+// APM 3.1.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,11 @@ inline constexpr std::uint64_t pe = 1 << 0, mp = 1 << 1, em = 1 << 2, ts = 1 << 
 }
 
 namespace cr4 {
-inline constexpr std::uint64_t vme = 1 << 0, pvi = 1 << 1, tsd = 1 << 2, de = 1 << 3, pse = 1 << 4, pae = 1 << 5,
-                               mce = 1 << 6, pge = 1 << 7, pce = 1 << 8, osfxsr = 1 << 9, osxmmexcpt = 1 << 10,
-                               umip = 1 << 11, la57 = 1 << 12, fsgsbase = 1 << 16, pcide = 1 << 17,
-                               osxsave = 1 << 18, smep = 1 << 20, smap = 1 << 21, pke = 1 << 22;
+inline constexpr std::uint64_t vme = 1 << 0, pvi = 1 << 1, tsd = 1 << 2, de = 1 << 3, pse = 1 << 4,
+                               pae = 1 << 5, mce = 1 << 6, pge = 1 << 7, pce = 1 << 8, osfxsr = 1 << 9,
+                               osxmmexcpt = 1 << 10, umip = 1 << 11, la57 = 1 << 12, fsgsbase = 1 << 16,
+                               pcide = 1 << 17, osxsave = 1 << 18, smep = 1 << 20, smap = 1 << 21,
+                               pke = 1 << 22;
 }
 
 namespace efer {
@@ -38,15 +40,31 @@ inline constexpr std::uint64_t present = 1 << 0, writable = 1 << 1, user = 1 << 
 
 // Exception vectors. SDM volume 3 section 6.3.1.
 enum class Vector : std::uint8_t {
-    divide_error = 0, debug = 1, nmi = 2, breakpoint = 3, overflow = 4, bound_range = 5, invalid_opcode = 6,
-    device_not_available = 7, double_fault = 8, coprocessor_segment_overrun = 9, invalid_tss = 10,
-    segment_not_present = 11, stack_fault = 12, general_protection = 13, page_fault = 14, x87_fault = 16,
-    alignment_check = 17, machine_check = 18, simd_fault = 19,
+    divide_error = 0,
+    debug = 1,
+    nmi = 2,
+    breakpoint = 3,
+    overflow = 4,
+    bound_range = 5,
+    invalid_opcode = 6,
+    device_not_available = 7,
+    double_fault = 8,
+    coprocessor_segment_overrun = 9,
+    invalid_tss = 10,
+    segment_not_present = 11,
+    stack_fault = 12,
+    general_protection = 13,
+    page_fault = 14,
+    x87_fault = 16,
+    alignment_check = 17,
+    machine_check = 18,
+    simd_fault = 19,
 };
 
 // Page-fault error code bits. SDM volume 3 section 4.7.
 namespace page_fault {
-inline constexpr std::uint32_t present = 1 << 0, write = 1 << 1, user = 1 << 2, reserved = 1 << 3, fetch = 1 << 4;
+inline constexpr std::uint32_t present = 1 << 0, write = 1 << 1, user = 1 << 2, reserved = 1 << 3,
+                               fetch = 1 << 4;
 }
 
 } // namespace strata::cpu::x86

@@ -8,6 +8,7 @@
 namespace strata::cpu::x86 {
 
 enum Register : std::uint8_t { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15 };
+
 enum SegmentIndex : std::uint8_t { es, cs, ss, ds, fs, gs };
 
 // A segment register with its hidden part.
@@ -21,10 +22,15 @@ struct Segment {
     bool unusable = false; // a null selector was loaded
 
     [[nodiscard]] unsigned type() const { return attributes & 0xF; }
+
     [[nodiscard]] bool is_code_or_data() const { return attributes & 0x10; }
+
     [[nodiscard]] unsigned dpl() const { return (attributes >> 5) & 3; }
+
     [[nodiscard]] bool present() const { return attributes & 0x80; }
+
     [[nodiscard]] bool long_mode() const { return attributes & 0x2000; }
+
     [[nodiscard]] bool big() const { return attributes & 0x4000; } // D for code, B for stack
 
     bool operator==(const Segment&) const = default;
@@ -78,10 +84,10 @@ struct alignas(32) Vector256 {
 
 // x87, MMX, SSE and AVX registers.
 struct FpState {
-    std::array<Float80, 8> physical{}; // R0 to R7; ST(i) is R((TOP + i) & 7), MMi is Ri's significand
+    std::array<Float80, 8> physical{};   // R0 to R7; ST(i) is R((TOP + i) & 7), MMi is Ri's significand
     std::uint16_t fcw = 0x0040, fsw = 0; // TOP is in fsw[13:11]
-    // Bit i is set when Ri is not empty, as in FXSAVE's abridged tag word. The finer tags that FSTENV stores are
-    // those of the registers' contents, and made then.
+    // Bit i is set when Ri is not empty, as in FXSAVE's abridged tag word. The finer tags that FSTENV stores
+    // are those of the registers' contents, and made then.
     std::uint8_t abridged_tag = 0xFF;
     std::uint16_t fop = 0; // last opcode, 11 bits
     std::uint16_t fcs = 0, fds = 0;

@@ -1,0 +1,68 @@
+// Modes, flags, faults and the stack: the parts of Cpu that every other part uses.
+#include "cpu/interpreter/cpu.hpp"
+#include "cpu/interpreter/shared.hpp"
+
+namespace strata::cpu::interpreter {
+
+namespace flag = x86::flag;
+
+Cpu::Cpu(Shared& shared, const VcpuConfig& config, Bus& bus)
+    : data_tlb_(&tlb_.never), shared_(shared), config_(config), bus_(bus) {
+    mode_changed();
+}
+
+void Cpu::set_rflags(std::uint64_t value) {
+    flags.set_arithmetic(value);
+    const std::uint64_t before = other_flags;
+    other_flags = (value & ~flag::arithmetic) | flag::fixed;
+    constexpr std::uint64_t watched = flag::if_ | flag::tf | flag::vm | flag::ac | flag::rf;
+    if ((before ^ other_flags) & watched) {
+        mode_changed();
+    }
+}
+
+void Cpu::set_cpl(unsigned cpl) {
+    cpl_ = cpl;
+    mode_changed();
+}
+
+void Cpu::mode_changed() {
+    code64_ = long_mode() && system.segments[x86::cs].long_mode();
+    for (unsigned segment = 0; segment < system.segments.size(); ++segment) {
+        segment_changed(segment);
+    }
+    const PagingControls controls{system.cr0 & (x86::cr0::pg | x86::cr0::wp | x86::cr0::pe),
+                                  system.cr4 & paging_cr4_bits,
+                                  system.efer & (x86::efer::lma | x86::efer::nxe)};
+    if (controls != paging_controls_) {
+        paging_controls_ = controls;
+        flush_tlb(true);
+    }
+    select_tlb();
+    end_block();
+}
+
+void Cpu::raise(x86::Vector vector, std::uint32_t error_code) { throw Fault{vector, error_code}; }
+
+void Cpu::raise_page_fault(std::uint64_t linear, std::uint32_t error_code) {
+    system.cr2 = linear;
+    raise(x86::Vector::page_fault, error_code);
+}
+
+void Cpu::push(std::uint64_t value, unsigned size) {
+    switch (size) {
+    case 2: push_as(static_cast<std::uint16_t>(value)); break;
+    case 4: push_as(static_cast<std::uint32_t>(value)); break;
+    default: push_as(value); break;
+    }
+}
+
+std::uint64_t Cpu::pop(unsigned size) {
+    switch (size) {
+    case 2: return pop_as<std::uint16_t>();
+    case 4: return pop_as<std::uint32_t>();
+    default: return pop_as<std::uint64_t>();
+    }
+}
+
+} // namespace strata::cpu::interpreter

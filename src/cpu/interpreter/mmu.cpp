@@ -1,0 +1,252 @@
+// Memory accesses beyond the TLB's hit path: translation, rights, device memory, accesses that cross pages.
+// SDM volume 3 chapters 4 and 5; APM volume 2 chapter 5.
+#include "cpu/interpreter/cpu.hpp"
+#include "cpu/interpreter/page_walk.hpp"
+#include "cpu/interpreter/shared.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace strata::cpu::interpreter {
+
+namespace {
+
+constexpr std::uint64_t page_offset(std::uint64_t address) { return address & (memory::page_size - 1); }
+
+// How many of `size` bytes at `linear` lie in its page.
+unsigned in_first_page(std::uint64_t linear, unsigned size) {
+    return static_cast<unsigned>(std::min<std::uint64_t>(size, memory::page_size - page_offset(linear)));
+}
+
+// The largest access that the bus takes at once.
+unsigned bus_access(unsigned size) { return std::min(8U, std::bit_floor(size)); }
+
+PagingMode paging_mode(const x86::SystemState& system, const x86::Model& model) {
+    return {system.cr0,
+            system.cr3,
+            system.cr4,
+            system.efer,
+            model.physical_address_bits,
+            model.has(x86::Feature::pdpe1gb),
+            model.has(x86::Feature::pse36)};
+}
+
+} // namespace
+
+BusLock::BusLock(Shared& shared) : shared_(shared) { shared_.bus_lock().lock(); }
+
+BusLock::~BusLock() { shared_.bus_lock().unlock(); }
+
+// ---- rights ----
+
+Cpu::Rights Cpu::rights() const {
+    if (cpl_ == 3) {
+        return Rights::user;
+    }
+    const bool smap_off = (system.cr4 & x86::cr4::smap) && (other_flags & x86::flag::ac);
+    return smap_off ? Rights::supervisor_smap_off : Rights::supervisor;
+}
+
+void Cpu::select_tlb() {
+    const bool alignment_checked = cpl_ == 3 && (system.cr0 & x86::cr0::am) && (other_flags & x86::flag::ac);
+    data_tlb_ = alignment_checked ? &tlb_.never : &tlb_.data[static_cast<std::size_t>(rights())];
+}
+
+void Cpu::check_access(std::uint64_t linear, unsigned size, Access, unsigned segment) {
+    if (!canonical(linear) || !canonical(linear + size - 1)) {
+        raise(segment == x86::ss ? x86::Vector::stack_fault : x86::Vector::general_protection);
+    }
+    if (data_tlb_ == &tlb_.never && (system.cr0 & x86::cr0::am) && (other_flags & x86::flag::ac) &&
+        cpl_ == 3 && (linear & (std::bit_floor(size) - 1)) != 0) {
+        raise(x86::Vector::alignment_check);
+    }
+}
+
+// ---- translation ----
+
+Cpu::Translation Cpu::fill(TlbEntry& entry, std::uint64_t linear, Access access, Rights rights) {
+    const WalkAccess walk_access{.access = access,
+                                 .user = rights == Rights::user,
+                                 .smap = rights == Rights::supervisor && (system.cr4 & x86::cr4::smap)};
+    memory::GuestMemory& memory = shared_.memory();
+    const auto result = walk(memory, paging_mode(system, model()), linear, walk_access);
+    if (const auto* fault = std::get_if<WalkFault>(&result)) {
+        raise_page_fault(linear, fault->error_code);
+    }
+    const auto& mapping = std::get<Mapping>(result);
+    const memory::GuestMemory::Slot* slot = memory.find(mapping.physical);
+    if (slot == nullptr) {
+        return {mapping.physical, nullptr, false};
+    }
+    std::byte* host = slot->host + (mapping.physical - slot->base);
+    if (access == Access::write && slot->writable) {
+        memory.mark_dirty(mapping.physical);
+    }
+    const bool direct_write = mapping.writable && mapping.dirty && slot->writable &&
+                              memory.is_dirty(mapping.physical) && !memory.is_code(mapping.physical);
+    entry.read_tag = page_of(linear);
+    entry.write_tag = direct_write ? page_of(linear) : TlbEntry::none;
+    entry.addend = reinterpret_cast<std::uintptr_t>(host) - linear;
+    entry.physical = page_of(mapping.physical) | (mapping.global ? TlbEntry::global : 0) |
+                     (mapping.large ? TlbEntry::large : 0);
+    return {mapping.physical, host, slot->writable};
+}
+
+Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights rights) {
+    TlbEntry& entry = tlb_.data[static_cast<std::size_t>(rights)].at(linear);
+    if ((access == Access::write ? entry.write_tag : entry.read_tag) == page_of(linear)) {
+        return {page_of(entry.physical) | page_offset(linear),
+                reinterpret_cast<std::byte*>(entry.addend + linear), true};
+    }
+    return fill(entry, linear, access, rights);
+}
+
+const FetchEntry& Cpu::fetch_page(std::uint64_t linear) {
+    const bool user = cpl_ == 3;
+    FetchEntry& entry = tlb_.fetch[user][(linear >> memory::page_shift) % Tlb::fetch_size];
+    if (entry.tag == page_of(linear)) [[likely]] {
+        return entry;
+    }
+    if (!canonical(linear)) {
+        raise_gp();
+    }
+    const auto result = walk(shared_.memory(), paging_mode(system, model()), linear,
+                             WalkAccess{.access = Access::fetch, .user = user});
+    if (const auto* fault = std::get_if<WalkFault>(&result)) {
+        raise_page_fault(linear, fault->error_code);
+    }
+    const memory::GuestPhysical physical = page_of(std::get<Mapping>(result).physical);
+    entry = {page_of(linear), physical, shared_.memory().host(physical, memory::page_size)};
+    return entry;
+}
+
+std::optional<memory::GuestPhysical> Cpu::translate(std::uint64_t linear) const {
+    const auto result =
+        walk(shared_.memory(), paging_mode(system, model()), linear, WalkAccess{.probe = true});
+    if (const auto* mapping = std::get_if<Mapping>(&result)) {
+        return mapping->physical;
+    }
+    return std::nullopt;
+}
+
+// ---- accesses ----
+
+void Cpu::read_physical(const Translation& from, void* to, unsigned size) {
+    if (from.host != nullptr) {
+        std::memcpy(to, from.host, size);
+        return;
+    }
+    auto* bytes = static_cast<std::byte*>(to);
+    for (unsigned done = 0; done < size;) {
+        const unsigned chunk = bus_access(size - done);
+        const std::uint64_t value = bus_.read_mmio(from.physical + done, chunk);
+        std::memcpy(bytes + done, &value, chunk);
+        done += chunk;
+    }
+}
+
+void Cpu::write_physical(const Translation& to, const void* from, unsigned size) {
+    if (to.host != nullptr && to.writable_ram) {
+        std::memcpy(to.host, from, size);
+        shared_.memory().written(to.physical, size);
+        return;
+    }
+    const auto* bytes = static_cast<const std::byte*>(from);
+    for (unsigned done = 0; done < size;) {
+        const unsigned chunk = bus_access(size - done);
+        std::uint64_t value = 0;
+        std::memcpy(&value, bytes + done, chunk);
+        bus_.write_mmio(to.physical + done, chunk, value);
+        done += chunk;
+    }
+}
+
+void Cpu::read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segment, Rights rights) {
+    check_access(linear, size, Access::read, segment);
+    const unsigned first = in_first_page(linear, size);
+    const Translation here = translate_data(linear, Access::read, rights);
+    if (first == size) {
+        read_physical(here, to, size);
+        return;
+    }
+    const Translation there = translate_data(next_page(linear), Access::read, rights);
+    read_physical(here, to, first);
+    read_physical(there, static_cast<std::byte*>(to) + first, size - first);
+}
+
+// Both pages are translated before anything is written.
+void Cpu::write_slow(std::uint64_t linear, const void* from, unsigned size, unsigned segment, Rights rights) {
+    check_access(linear, size, Access::write, segment);
+    const unsigned first = in_first_page(linear, size);
+    const Translation here = translate_data(linear, Access::write, rights);
+    if (first == size) {
+        write_physical(here, from, size);
+        return;
+    }
+    const Translation there = translate_data(next_page(linear), Access::write, rights);
+    write_physical(here, from, first);
+    write_physical(there, static_cast<const std::byte*>(from) + first, size - first);
+}
+
+std::uint64_t Cpu::next_page(std::uint64_t linear) const {
+    const std::uint64_t next = page_of(linear) + memory::page_size;
+    return long_mode() ? next : static_cast<std::uint32_t>(next);
+}
+
+void Cpu::probe(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights) {
+    check_access(linear, size, access, segment);
+    static_cast<void>(translate_data(linear, access, rights));
+    if (in_first_page(linear, size) != size) {
+        static_cast<void>(translate_data(next_page(linear), access, rights));
+    }
+}
+
+void Cpu::probe_linear(std::uint64_t address, unsigned size, Access access, bool implicit_supervisor) {
+    probe(address, size, access, x86::ds, rights(implicit_supervisor));
+}
+
+std::byte* Cpu::locked_host(std::uint64_t linear, unsigned size, unsigned segment) {
+    probe(linear, size, Access::write, segment, rights());
+    if (in_first_page(linear, size) != size) {
+        return nullptr;
+    }
+    const Translation to = translate_data(linear, Access::write, rights());
+    return to.writable_ram ? to.host : nullptr;
+}
+
+void Cpu::locked_written(std::uint64_t linear, unsigned size) {
+    shared_.memory().written(translate_data(linear, Access::write, rights()).physical, size);
+}
+
+// ---- invalidation ----
+
+void Cpu::flush_tlb(bool global_too) {
+    for (TlbSet& set : tlb_.data) {
+        for (TlbEntry& entry : set.entries) {
+            if (global_too || (entry.physical & TlbEntry::global) == 0) {
+                entry.read_tag = entry.write_tag = TlbEntry::none;
+            }
+        }
+    }
+    for (auto& set : tlb_.fetch) {
+        set.fill({});
+    }
+    end_block();
+}
+
+void Cpu::invalidate_page(std::uint64_t linear) {
+    for (TlbSet& set : tlb_.data) {
+        TlbEntry& entry = set.at(linear);
+        entry.read_tag = entry.write_tag = TlbEntry::none;
+    }
+    for (auto& set : tlb_.fetch) {
+        set[(linear >> memory::page_shift) % Tlb::fetch_size] = {};
+    }
+    end_block();
+}
+
+// The TLB holds one PCID's translations at a time.
+void Cpu::invalidate_pcid(std::uint64_t, bool keep_globals) { flush_tlb(!keep_globals); }
+
+} // namespace strata::cpu::interpreter

@@ -1,0 +1,39 @@
+// Carries interrupt messages from whoever sends them (local APICs, I/O APICs, devices by MSI) to the local
+// APICs that they address, and ends of interrupt back to the I/O APICs. SDM volume 3
+// sections 10.6.2, 10.8.5, 10.11.
+#pragma once
+
+#include "devices/device.hpp"
+#include "devices/irq/message.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace strata::devices {
+
+class LocalApic;
+class IoApic;
+
+class ApicBus final : public MsiSink {
+public:
+    // Local APICs and I/O APICs add themselves; they live as long as the bus is used.
+    void add(LocalApic& apic) { local_.push_back(&apic); }
+
+    void add(IoApic& apic) { io_.push_back(&apic); }
+
+    void deliver(const InterruptMessage& message);
+    // Writes elsewhere than 0xFEExxxxx are no interrupts and are dropped.
+    void send_msi(std::uint64_t address, std::uint32_t data) override;
+    // A level-triggered interrupt has been handled.
+    void broadcast_eoi(std::uint8_t vector);
+
+    [[nodiscard]] const std::vector<LocalApic*>& local_apics() const { return local_; }
+
+private:
+    void deliver_to_lowest_priority(const InterruptMessage& message);
+
+    std::vector<LocalApic*> local_;
+    std::vector<IoApic*> io_;
+};
+
+} // namespace strata::devices
