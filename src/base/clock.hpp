@@ -8,6 +8,8 @@ namespace strata {
 
 using Nanoseconds = std::int64_t;
 
+inline constexpr Nanoseconds nanoseconds_per_millisecond = 1'000'000;
+
 // Thread-safe for readers; pause(), resume() and advance() are called by one thread at a time.
 class Clock {
 public:

@@ -29,11 +29,26 @@ public:
     // The device can take bytes again.
     virtual void resume() {}
 
+    // What the user has to know to use it, one line: an escape key, the name of a pty. Empty: nothing.
+    [[nodiscard]] virtual std::string announcement() const { return {}; }
+
 protected:
-    std::size_t deliver(std::span<const std::byte> bytes) const { return receiver_ ? receiver_(bytes) : bytes.size(); }
+    std::size_t deliver(std::span<const std::byte> bytes) const {
+        return receiver_ ? receiver_(bytes) : bytes.size();
+    }
 
 private:
     Receiver receiver_;
 };
+
+struct CharOptions {
+    std::function<void()> quit; // the user asks for the end at the terminal; called on the loop's thread
+};
+
+// "stdio" (this process's terminal, or its standard input and output), "file:PATH", "socket:PATH",
+// "socket:HOST:PORT" (a server for one client at a time), "pty" or "none". To be called, and what it returns
+// destroyed, on the loop's thread or while the loop does not run.
+[[nodiscard]] Result<std::unique_ptr<CharBackend>> open_char(EventLoop& loop, const std::string& spec,
+                                                             const CharOptions& options);
 
 } // namespace strata::backends

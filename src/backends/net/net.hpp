@@ -9,10 +9,12 @@
 
 namespace strata::backends {
 
-// Ethernet frames without FCS. All calls and callbacks are on the event loop's thread or under the device lock.
+// Ethernet frames without FCS. All calls and callbacks are on the event loop's thread or under the device
+// lock.
 class NetBackend {
 public:
-    using Receiver = std::function<void(std::span<const std::byte> frame)>;
+    // Returns false if the frame can't be taken now; it may be offered again after resume().
+    using Receiver = std::function<bool(std::span<const std::byte> frame)>;
 
     virtual ~NetBackend() = default;
 
@@ -26,10 +28,8 @@ public:
     virtual void resume() {}
 
 protected:
-    void deliver(std::span<const std::byte> frame) const {
-        if (receiver_) {
-            receiver_(frame);
-        }
+    [[nodiscard]] bool deliver(std::span<const std::byte> frame) const {
+        return !receiver_ || receiver_(frame);
     }
 
 private:

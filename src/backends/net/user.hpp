@@ -1,0 +1,24 @@
+// User-mode networking: a network inside this process, whose gateway reaches the host's network with the
+// user's own sockets. No privileges needed. The TCP/IP stack is libslirp's.
+//
+// The guest's network is 10.0.2.0/24 and fec0::/64: gateway .2 (the host), name server .3, DHCP gives .15 on.
+#pragma once
+
+#include "backends/net/net.hpp"
+#include "backends/net/port_forward.hpp"
+#include "base/event_loop.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace strata::backends {
+
+struct UserNetOptions {
+    std::vector<PortForward> forwards;
+    std::string hostname; // what DHCP tells the guest; empty: nothing
+};
+
+[[nodiscard]] Result<std::unique_ptr<NetBackend>> create_user_net(EventLoop& loop,
+                                                                  const UserNetOptions& options);
+
+} // namespace strata::backends
