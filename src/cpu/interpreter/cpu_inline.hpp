@@ -37,7 +37,7 @@ void Cpu::set_reg(unsigned number, T value) {
 template <class T>
 [[gnu::always_inline]] inline T load_host(std::uintptr_t address) {
     T value{};
-    std::memcpy(&value, reinterpret_cast<const void*>(address), memory_size<T>);
+    std::memcpy(static_cast<void*>(&value), reinterpret_cast<const void*>(address), memory_size<T>);
     return value;
 }
 
