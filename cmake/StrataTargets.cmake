@@ -5,7 +5,8 @@ add_library(strata_options INTERFACE)
 target_include_directories(strata_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 target_compile_options(strata_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
-  -Werror)
+  -Werror
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>) # GCC 12 misreads std::string's operator+ (its bug 105651)
 if(STRATA_SANITIZE)
   target_compile_options(strata_options INTERFACE
     -fsanitize=${STRATA_SANITIZE} -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
