@@ -31,6 +31,14 @@ inline void write(std::uint32_t value) { asm volatile("ldmxcsr %0" : : "m"(value
 // The flags raised since load().
 [[nodiscard]] inline std::uint32_t raised() { return read() & mxcsr::flags; }
 
+// Raises flags as an instruction would.
+inline void raise(std::uint32_t flags) {
+    const std::uint32_t now = read();
+    if ((flags & ~now) != 0) {
+        write(now | flags);
+    }
+}
+
 // Makes the unit compute as `guest_mxcsr` says, with no flag raised.
 inline void load(std::uint32_t guest_mxcsr) {
     constexpr std::uint32_t modes = mxcsr::rounding | mxcsr::denormals_are_zero | mxcsr::flush_to_zero;
