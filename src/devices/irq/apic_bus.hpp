@@ -21,7 +21,10 @@ public:
 
     void add(IoApic& apic) { io_.push_back(&apic); }
 
-    void deliver(const InterruptMessage& message);
+    // Whether a local APIC took it.
+    bool deliver(const InterruptMessage& message);
+    // To every local APIC but `except` (null: none), whatever the destination says.
+    void deliver_to_all(const InterruptMessage& message, const LocalApic* except);
     // Writes elsewhere than 0xFEExxxxx are no interrupts and are dropped.
     void send_msi(std::uint64_t address, std::uint32_t data) override;
     // A level-triggered interrupt has been handled.
@@ -30,7 +33,7 @@ public:
     [[nodiscard]] const std::vector<LocalApic*>& local_apics() const { return local_; }
 
 private:
-    void deliver_to_lowest_priority(const InterruptMessage& message);
+    bool deliver_to_lowest_priority(const InterruptMessage& message);
 
     std::vector<LocalApic*> local_;
     std::vector<IoApic*> io_;

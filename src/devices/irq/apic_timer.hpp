@@ -52,8 +52,8 @@ private:
     [[nodiscard]] unsigned divide_shift() const; // log2 of the divisor
     [[nodiscard]] Nanoseconds length_of(std::uint32_t count) const;
     [[nodiscard]] Nanoseconds time_of_tsc(std::uint64_t tsc) const;
-    void start_count(Nanoseconds now, std::uint32_t count);
-    void rearm();
+    void start_count(std::uint32_t count);
+    void stop();
     void on_timer();
 
     const Clock& clock_;
@@ -64,9 +64,8 @@ private:
     std::uint32_t initial_ = 0;
     std::uint32_t divide_ = 0;
     std::uint64_t deadline_ = 0;
-    // A count runs from `start_` with `count_`; it is over at `end_`.
     bool counting_ = false;
-    Nanoseconds end_ = 0;
+    Nanoseconds end_ = 0; // when the running count is over
 };
 
 } // namespace strata::devices

@@ -14,8 +14,8 @@ namespace strata::devices {
 // One 8259A.
 class I8259 {
 public:
-    // Which inputs ELCR can make level-triggered.
-    explicit I8259(std::uint8_t elcr_mask) : elcr_mask_(elcr_mask) {}
+    // Which inputs ELCR can make level-triggered; which one a slave is cascaded to (its bit; 0: none).
+    I8259(std::uint8_t elcr_mask, std::uint8_t cascade) : elcr_mask_(elcr_mask), cascade_(cascade) {}
 
     void set_input(unsigned pin, bool asserted);
 
@@ -36,28 +36,27 @@ public:
 
     void set_elcr(std::uint8_t value);
 
-    void set_master() { master_ = true; }
-
     void reset();
     void visit(StateVisitor& visitor);
 
 private:
     enum class Expecting : std::uint8_t { operation, icw2, icw3, icw4 };
 
-    [[nodiscard]] int pending_pin() const;
+    [[nodiscard]] int pending_pin() const; // -1: none
+    [[nodiscard]] std::uint8_t level_pins() const;
+    void follow_levels();
     [[nodiscard]] unsigned priority_of(std::uint8_t pins) const;
     void begin_initialization(std::uint8_t icw1);
     void write_icw(std::uint8_t value);
     void write_ocw2(std::uint8_t value);
     void write_ocw3(std::uint8_t value);
-    void end_of_interrupt(unsigned pin);
 
     std::uint8_t elcr_mask_;
-    bool master_ = false;
+    std::uint8_t cascade_;
     std::uint8_t lines_ = 0;      // input levels
     std::uint8_t requests_ = 0;   // IRR
     std::uint8_t in_service_ = 0; // ISR
-    std::uint8_t mask_ = 0;       // IMR
+    std::uint8_t mask_ = 0xFF;    // IMR
     std::uint8_t base_ = 0;       // ICW2
     std::uint8_t elcr_ = 0;       // 1: level-triggered
     std::uint8_t lowest_ = 7;     // the pin of lowest priority
@@ -76,7 +75,7 @@ public:
     static constexpr DeviceInfo info{"pic", "Intel 8259A interrupt controllers, master and slave"};
 
     // `output` is the master's INT: to the boot processor's LINT0.
-    explicit I8259Pair(InterruptLine output) : output_(std::move(output)) { master_.set_master(); }
+    explicit I8259Pair(InterruptLine output) : output_(std::move(output)) {}
 
     // IRQ 0 to 15; 2 is the cascade and ignored.
     void set_irq(unsigned irq, bool asserted);
@@ -94,7 +93,9 @@ public:
 private:
     void update();
 
-    I8259 master_{0xF8}, slave_{0xDE};
+    static constexpr unsigned cascade_pin = 2;
+
+    I8259 master_{0xF8, 1 << cascade_pin}, slave_{0xDE, 0};
     InterruptLine output_;
     bool asserted_ = false;
 };

@@ -35,9 +35,9 @@ public:
 private:
     [[nodiscard]] std::uint32_t read_register(std::uint8_t index) const;
     void write_register(std::uint8_t index, std::uint32_t value);
-    // Sends the pin's message if its state asks for one.
-    void service(unsigned pin);
-    void send(std::uint64_t entry);
+    // Sends a level-triggered pin's message if its state asks for one.
+    void service_level(unsigned pin);
+    bool send(std::uint64_t entry);
 
     ApicBus& bus_;
     std::uint64_t base_;
@@ -46,7 +46,6 @@ private:
     std::uint8_t selected_ = 0;
     std::array<std::uint64_t, pins> entries_{};
     std::uint32_t levels_ = 0; // of the pins
-    std::uint32_t edges_ = 0;  // edges seen while the pin was masked
 };
 
 } // namespace strata::devices

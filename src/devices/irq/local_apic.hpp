@@ -65,7 +65,8 @@ public:
     // The bus's side.
 
     [[nodiscard]] bool matches(std::uint32_t destination, bool logical) const;
-    void accept(const InterruptMessage& message);
+    // False: it takes no interrupts now.
+    bool accept(const InterruptMessage& message);
 
     // Can take interrupts (enabled by hardware and software).
     [[nodiscard]] bool accepts_interrupts() const { return enabled() && (spurious_ & software_enable) != 0; }
@@ -100,32 +101,29 @@ private:
     [[nodiscard]] bool x2apic_mode() const { return (base_ & base_x2apic) != 0; }
 
     [[nodiscard]] std::uint32_t read_register(unsigned index);
-    // False: the register does not exist or is not writable.
-    bool write_register(unsigned index, std::uint32_t value);
-    [[nodiscard]] static bool readable(unsigned index);
-    [[nodiscard]] bool write_x2apic(unsigned index, std::uint64_t value);
+    void write_register(unsigned index, std::uint32_t value);
     [[nodiscard]] bool write_base(std::uint64_t value);
     [[nodiscard]] std::uint32_t x2apic_logical_id() const;
-    void init_registers();
+    void initialize();
     void write_lvt(Lvt entry, std::uint32_t value);
     void write_spurious(std::uint32_t value);
-    void send_ipi(std::uint32_t low, std::uint32_t destination);
+    void send_ipi(std::uint32_t command, std::uint32_t destination);
     void end_of_interrupt();
-    void trigger_lvt(Lvt entry);
-    void request(std::uint8_t vector, bool level_triggered);
+    void trigger_lvt(Lvt index);
+    void request(std::uint8_t vector, bool level);
     void raise_error(std::uint32_t bits);
+    // The vector that may interrupt the processor now, or -1.
+    [[nodiscard]] int deliverable() const;
     [[nodiscard]] bool external_pending() const;
     void update();
 
-    Environment env_;
     ApicBus& bus_;
     InterruptTarget& target_;
     Config config_;
     ExternalInterruptSource* external_;
     ApicTimer timer_;
 
-    std::uint64_t base_ = default_base; // IA32_APIC_BASE
-    std::uint32_t id_register_ = 0;
+    std::uint64_t base_; // IA32_APIC_BASE
     std::uint32_t tpr_ = 0;
     std::uint32_t logical_ = 0, format_ = ~0U;
     std::uint32_t spurious_ = 0xFF;
