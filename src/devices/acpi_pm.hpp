@@ -50,9 +50,10 @@ private:
     InterruptLine sci_;
     std::uint16_t base_;
     EventLoop::Timer carry_timer_;
-    std::uint16_t status_ = 0, enable_ = 0, control_ = 1;
+    std::uint16_t status_ = 0, enable_ = 0, control_ = 0;
     std::uint16_t gpe_status_ = 0, gpe_enable_ = 0;
-    std::uint64_t last_half_ = 0; // half-turns of the timer up to which TMR_STS was set
+    std::uint64_t last_half_ = 0; // half-turns of the timer for which TMR_STS was set
+    bool asserted_ = false;       // SCI
 };
 
 } // namespace strata::devices

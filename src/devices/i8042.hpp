@@ -14,7 +14,7 @@ public:
     static constexpr DeviceInfo info{"i8042",
                                      "Keyboard controller without keyboard: reset and A20, port 0x92"};
 
-    explicit I8042(const Environment& environment) : power_(environment.power) {}
+    explicit I8042(const Environment& environment) : power_(environment.power) { reset(); }
 
     [[nodiscard]] std::string_view name() const override { return info.name; }
 
@@ -27,7 +27,7 @@ public:
 private:
     void command(std::uint8_t value);
     void data(std::uint8_t value);
-    void answer(std::uint8_t value, bool from_auxiliary = false);
+    void answer(std::uint8_t value);
     void write_output_port(std::uint8_t value);
     void write_system_control(std::uint8_t value);
 

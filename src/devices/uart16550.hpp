@@ -45,20 +45,26 @@ private:
     [[nodiscard]] std::size_t receive(std::span<const std::byte> bytes);
     void push(std::uint8_t byte);
     [[nodiscard]] std::uint8_t pop();
-    void transmit(std::uint8_t byte);
+    void received_changed(); // the receiver's fill level
+    void offer_space();      // lets the backend send what was refused before
     void clear_receiver();
-    void received_changed();
+    void clear_registers();
+    void transmit(std::uint8_t byte);
     [[nodiscard]] std::size_t capacity() const;
     [[nodiscard]] std::size_t trigger_level() const;
     [[nodiscard]] Nanoseconds character_time() const;
-    [[nodiscard]] std::uint8_t pending_interrupt() const; // IIR's low bits
-    [[nodiscard]] std::uint8_t line_status() const;
+    [[nodiscard]] std::uint8_t
+    pending_interrupt() const; // the low bits of the interrupt identification register
     [[nodiscard]] std::uint8_t modem_lines() const;
     void update_modem();
-    void update();
+    void update(); // drives the interrupt line
+    [[nodiscard]] std::uint8_t read_interrupt_id();
+    [[nodiscard]] std::uint8_t read_line_status();
+    [[nodiscard]] std::uint8_t read_modem_status();
+    void write_interrupt_enable(std::uint8_t value);
     void write_fifo_control(std::uint8_t value);
 
-    Environment env_;
+    const Clock& clock_;
     Config config_;
     InterruptLine interrupt_;
     backends::CharBackend* backend_;
@@ -74,6 +80,8 @@ private:
     bool overrun_ = false;
     bool transmitter_interrupt_ = false; // THRE became true and was not acknowledged
     bool timeout_ = false;
+    bool refused_ = false;  // the backend has bytes that did not fit
+    bool asserted_ = false; // the interrupt line
 };
 
 } // namespace strata::devices
