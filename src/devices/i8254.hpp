@@ -32,14 +32,16 @@ private:
     void write_control(std::uint8_t value);
     [[nodiscard]] std::uint8_t read_system_port() const;
     void write_system_port(std::uint8_t value);
-    void follow_output(); // brings IRQ 0 up to date and arms the timer for its next change
+    void follow_output();
+    void arm(); // for the next change of counter 0's output
 
     Environment env_;
     InterruptLine interrupt_;
     EventLoop::Timer timer_;
     std::array<I8254Counter, 3> counters_;
     std::uint8_t system_port_ = 0; // bits 0 (gate 2) and 1 (speaker data) of port 0x61
-    bool output_ = false;          // IRQ 0 as told
+    std::uint64_t seen_ = 0;       // ticks up to which IRQ 0 has been told
+    bool output_ = false;          // what it was told
 };
 
 } // namespace strata::devices
