@@ -3,7 +3,6 @@
 // documentation, "KVM-specific MSRs" and "KVM CPUID bits".
 #pragma once
 
-#include "base/clock.hpp"
 #include "devices/state_visitor.hpp"
 #include "memory/guest_memory.hpp"
 
@@ -23,7 +22,7 @@ public:
         std::int64_t boot_time = 0; // nanoseconds since 1970 at which the machine's clock was 0
     };
 
-    KvmClock(const Clock& clock, memory::GuestMemory& memory, Config config);
+    KvmClock(memory::GuestMemory& memory, Config config);
 
     // Fills leaves 0x4000'0000 and 0x4000'0001 (eax, ebx, ecx, edx); leaves others alone.
     static void adjust_cpuid(std::uint32_t leaf, std::span<std::uint32_t, 4> registers);
@@ -40,9 +39,8 @@ public:
     void visit(devices::StateVisitor& visitor);
 
 private:
-    void write_wall_clock(std::uint64_t address);
+    void write_wall_clock();
 
-    const Clock& clock_;
     memory::GuestMemory& memory_;
     Config config_;
     std::uint64_t system_time_ = 0, wall_clock_ = 0; // the MSRs
