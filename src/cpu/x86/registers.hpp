@@ -33,6 +33,18 @@ inline constexpr std::uint64_t sce = 1 << 0, lme = 1 << 8, lma = 1 << 10, nxe = 
                                ffxsr = 1 << 14;
 }
 
+namespace dr6 {
+inline constexpr std::uint64_t breakpoints = 0xF, bd = 1 << 13, bs = 1 << 14, bt = 1 << 15;
+inline constexpr std::uint64_t writable = breakpoints | bd | bs | bt;
+inline constexpr std::uint64_t fixed = 0xFFFF'0FF0; // read as ones
+} // namespace dr6
+
+namespace dr7 {
+inline constexpr std::uint64_t enables = 0xFF, local_enables = 0x155, gd = 1 << 13; // LE with the local ones
+inline constexpr std::uint64_t writable = 0xFFFF'23FF;
+inline constexpr std::uint64_t fixed = 1 << 10; // reads as one
+} // namespace dr7
+
 namespace pte {
 inline constexpr std::uint64_t present = 1 << 0, writable = 1 << 1, user = 1 << 2, accessed = 1 << 5,
                                dirty = 1 << 6, large = 1 << 7, global = 1 << 8, no_execute = 1ULL << 63;
