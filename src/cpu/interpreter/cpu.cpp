@@ -1,15 +1,21 @@
 // Modes, flags, faults and the stack: the parts of Cpu that every other part uses.
 #include "cpu/interpreter/cpu.hpp"
+#include "cpu/interpreter/decoder.hpp"
 #include "cpu/interpreter/shared.hpp"
+#include "cpu/interpreter/simd/availability.hpp"
 
 namespace strata::cpu::interpreter {
 
 namespace flag = x86::flag;
 
 Cpu::Cpu(Shared& shared, const VcpuConfig& config, Bus& bus)
-    : data_tlb_(&tlb_.never), shared_(shared), config_(config), bus_(bus) {
-    mode_changed();
+    : data_tlb_(&tlb_.never), shared_(shared), config_(config), bus_(bus, *this),
+      mailbox_(std::make_unique<CodeMailbox>(signals_)), decoder_(std::make_unique<Decoder>(*config.model)) {
+    shared_.attach(*mailbox_);
+    reset();
 }
+
+Cpu::~Cpu() { shared_.detach(*mailbox_); }
 
 void Cpu::set_rflags(std::uint64_t value) {
     flags.set_arithmetic(value);
@@ -39,7 +45,38 @@ void Cpu::mode_changed() {
         flush_tlb(true);
     }
     select_tlb();
+    look_at_controls();
     end_block();
+}
+
+void Cpu::look_at_controls() {
+    const x86::Segment& code = system.segments[x86::cs];
+    const bool real = real_or_v86();
+    code_mode_ = {.size = code64_      ? CodeMode::Size::bits64
+                          : code.big() ? CodeMode::Size::bits32
+                                       : CodeMode::Size::bits16,
+                  .real_or_v86 = real,
+                  .user = cpl_ == 3,
+                  .sse = sse_availability(system),
+                  .avx = avx_availability(system, real)};
+    if (code.limit != code_limit_) {
+        code_limit_ = code.limit;
+        ++generation_;
+    }
+    std::uint32_t unwanted = 0;
+    if ((other_flags & flag::if_) == 0) {
+        unwanted |= Signals::interrupt;
+    }
+    if (nmi_blocked) {
+        unwanted |= Signals::nmi;
+    }
+    wanted_signals_ = ~unwanted;
+    stepping_ = (other_flags & (flag::tf | flag::rf)) || config_.trace.instructions;
+}
+
+void Cpu::set_debug(const DebugControl& control) {
+    debug_ = control;
+    look_at_controls();
 }
 
 void Cpu::raise(x86::Vector vector, std::uint32_t error_code) { throw Fault{vector, error_code}; }

@@ -5,7 +5,10 @@
 #pragma once
 
 #include "cpu/engine.hpp"
+#include "cpu/interpreter/blocks.hpp"
+#include "cpu/interpreter/code_mode.hpp"
 #include "cpu/interpreter/flags.hpp"
+#include "cpu/interpreter/guarded_bus.hpp"
 #include "cpu/interpreter/insn.hpp"
 #include "cpu/interpreter/tlb.hpp"
 #include "cpu/x86/registers.hpp"
@@ -14,11 +17,15 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 
 namespace strata::cpu::interpreter {
 
-class Shared; // what the vCPUs of one machine share: memory, decoded blocks, the clock
+class Shared; // what the vCPUs of one machine share: memory, the clock, which memory is code
+class Decoder;
+class CodeMailbox;
 
 // An architectural exception on its way to the guest; thrown by Cpu::raise, caught by the run loop.
 struct Fault {
@@ -49,6 +56,9 @@ private:
 class Cpu {
 public:
     Cpu(Shared& shared, const VcpuConfig& config, Bus& bus);
+    ~Cpu();
+    Cpu(const Cpu&) = delete;
+    Cpu& operator=(const Cpu&) = delete;
 
     // ---- registers: hot ones here, the rest in system and fp ----
     std::array<std::uint64_t, 18> regs{};         // general registers, zero_slot, rip_slot
@@ -75,9 +85,10 @@ public:
     // All of RFLAGS, without privilege checks; looks again at what depends on IF, TF, VM, AC.
     void set_rflags(std::uint64_t value);
 
-    // MXCSR as instructions see it. While run() runs, exception flags gather in the host's unit and fp.mxcsr has only
-    // the older ones (x86/sse_environment.hpp); before and after, fp.mxcsr is the whole.
+    // MXCSR as instructions see it. While run() runs, exception flags gather in the host's unit and fp.mxcsr
+    // has only the older ones (x86/sse_environment.hpp); before and after, fp.mxcsr is the whole.
     [[nodiscard]] std::uint32_t mxcsr() const { return fp.mxcsr | x86::sse_environment::raised(); }
+
     void set_mxcsr(std::uint32_t value) {
         fp.mxcsr = value;
         x86::sse_environment::load(value);
@@ -213,6 +224,15 @@ public:
 
     // ---- the run loop's ----
     Exit run();
+    // As RESET# or INIT# leaves the processor. SDM volume 3 section 9.1.1.
+    void reset();
+    void init();
+
+    [[nodiscard]] x86::State state() const;
+    void set_state(const x86::State& state);
+    void set_debug(const DebugControl& control);
+
+    [[nodiscard]] const DebugEvent& debug_event() const { return debug_event_; }
 
     // The current block must not be continued: translations, modes or code changed.
     void end_block() { block_ended_ = true; }
@@ -222,6 +242,10 @@ public:
     [[nodiscard]] std::uint64_t retired() const { return retired_; }
 
     [[nodiscard]] Shared& shared() { return shared_; }
+
+    // Around calls to devices.
+    void leave_memory();
+    void return_to_memory();
 
 private:
     // Segment arithmetic (segment_access.cpp).
@@ -255,6 +279,7 @@ private:
     void write_slow(std::uint64_t linear, const void* from, unsigned size, unsigned segment, Rights rights);
     void read_physical(const Translation& from, void* to, unsigned size);
     void write_physical(const Translation& to, const void* from, unsigned size);
+    void ram_written(memory::GuestPhysical address, unsigned size);
     [[nodiscard]] Translation fill(TlbEntry& entry, std::uint64_t linear, Access access, Rights rights);
     [[nodiscard]] const FetchEntry&
     fetch_page(std::uint64_t linear); // translates, with the rights to execute
@@ -274,6 +299,36 @@ private:
     T modify_slow(std::uint64_t linear, unsigned segment, Change change);
     void probe(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights);
 
+    // ---- blocks (fetch.cpp) ----
+    [[nodiscard]] Block& find_block();
+    [[nodiscard]] Block* build_block(std::uint64_t linear, const FetchEntry& page);
+    [[nodiscard]] Block* build_crossing_block(std::uint64_t linear, const FetchEntry& first);
+    [[nodiscard]] bool still_in_memory(Block& block, const FetchEntry& page, std::uint64_t offset,
+                                       std::span<const std::uint8_t> bytes);
+
+    [[nodiscard]] std::uint64_t code_linear() const {
+        const std::uint64_t linear = segment_base(x86::cs) + rip();
+        return code64_ ? linear : static_cast<std::uint32_t>(linear);
+    }
+
+    void mark_code(memory::GuestPhysical page, std::uint64_t granules);
+    void drop_write_translations(memory::GuestPhysical page);
+    void take_code_notices();
+    [[nodiscard]] std::uint64_t code_bytes_left() const; // within CS's limit
+    void read_code(const FetchEntry& page, std::uint64_t offset, std::span<std::uint8_t> to);
+
+    // ---- the loop (run.cpp) ----
+    void run_blocks();
+    [[nodiscard]] Block* follow(Block& block);
+    void step();
+    void deliver_fault(const Fault& fault);
+    [[nodiscard]] std::optional<Exit> attend();
+    void take_events(std::uint32_t pending);
+    void take_interrupt();
+    void take_startup();
+    [[nodiscard]] bool attention() const;
+    void look_at_controls(); // derives code_mode_, wanted_signals_, stepping_ and generation_
+
     TlbSet* data_tlb_; // the set for the current privilege; one that never hits when each access must be
                        // looked at
     bool code64_ = false;
@@ -283,8 +338,18 @@ private:
     std::array<std::array<std::uint64_t, 2>, 6> accessible_end_{};
     Shared& shared_;
     VcpuConfig config_;
-    Bus& bus_;
+    GuardedBus bus_;
     Signals signals_;
+    std::unique_ptr<CodeMailbox> mailbox_;
+    std::unique_ptr<Decoder> decoder_;
+    BlockCache blocks_;
+    CodeMode code_mode_{};
+    std::uint64_t generation_ = 1; // of instruction translations; see Block
+    std::uint32_t code_limit_ = 0; // CS's, when generation_ last took it into account
+    std::uint32_t wanted_signals_ = ~0U;
+    bool stepping_ = false;
+    DebugControl debug_{};
+    DebugEvent debug_event_{};
     Tlb tlb_;
     std::uint64_t retired_ = 0;
 

@@ -84,7 +84,7 @@ Cpu::Translation Cpu::fill(TlbEntry& entry, std::uint64_t linear, Access access,
         memory.mark_dirty(mapping.physical);
     }
     const bool direct_write = mapping.writable && mapping.dirty && slot->writable &&
-                              memory.is_dirty(mapping.physical) && !memory.is_code(mapping.physical);
+                              memory.is_dirty(mapping.physical) && !shared_.has_code(mapping.physical);
     entry.read_tag = page_of(linear);
     entry.write_tag = direct_write ? page_of(linear) : TlbEntry::none;
     entry.addend = reinterpret_cast<std::uintptr_t>(host) - linear;
@@ -149,7 +149,7 @@ void Cpu::read_physical(const Translation& from, void* to, unsigned size) {
 void Cpu::write_physical(const Translation& to, const void* from, unsigned size) {
     if (to.host != nullptr && to.writable_ram) {
         std::memcpy(to.host, from, size);
-        shared_.memory().written(to.physical, size);
+        ram_written(to.physical, size);
         return;
     }
     const auto* bytes = static_cast<const std::byte*>(from);
@@ -160,6 +160,12 @@ void Cpu::write_physical(const Translation& to, const void* from, unsigned size)
         bus_.write_mmio(to.physical + done, chunk, value);
         done += chunk;
     }
+}
+
+// Code that this processor changes is changed for its next instruction.
+void Cpu::ram_written(memory::GuestPhysical address, unsigned size) {
+    shared_.memory().written(address, size);
+    take_code_notices();
 }
 
 void Cpu::read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segment, Rights rights) {
@@ -216,7 +222,7 @@ std::byte* Cpu::locked_host(std::uint64_t linear, unsigned size, unsigned segmen
 }
 
 void Cpu::locked_written(std::uint64_t linear, unsigned size) {
-    shared_.memory().written(translate_data(linear, Access::write, rights()).physical, size);
+    ram_written(translate_data(linear, Access::write, rights()).physical, size);
 }
 
 // ---- invalidation ----
@@ -232,6 +238,7 @@ void Cpu::flush_tlb(bool global_too) {
     for (auto& set : tlb_.fetch) {
         set.fill({});
     }
+    ++generation_;
     end_block();
 }
 
@@ -243,6 +250,7 @@ void Cpu::invalidate_page(std::uint64_t linear) {
     for (auto& set : tlb_.fetch) {
         set[(linear >> memory::page_shift) % Tlb::fetch_size] = {};
     }
+    ++generation_;
     end_block();
 }
 

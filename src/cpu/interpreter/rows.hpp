@@ -2,16 +2,13 @@
 // collects them. Adding an instruction is adding a row and a handler.
 #pragma once
 
+#include "cpu/interpreter/code_mode.hpp"
 #include "cpu/interpreter/insn.hpp"
 
 #include <Zydis/Zydis.h>
 #include <span>
 
 namespace strata::cpu::interpreter {
-
-// Whether SSE or AVX instructions may execute at all (simd/availability.hpp): part of the mode that decoded blocks
-// are keyed by, so that no handler asks.
-enum class Availability : std::uint8_t { available, invalid_opcode, device_not_available };
 
 // What the decoder knows when it selects a handler.
 struct Decoded {
@@ -23,9 +20,10 @@ struct Decoded {
     Availability sse = Availability::available, avx = Availability::available;
 };
 
-// A row: a mnemonic and how its handler is chosen. `select` has `insn` filled in from the encoding already and
-// may adjust it; it returns null for a form that is not its own. Rows of several groups may share a mnemonic (PADDB on
-// MM and on XMM registers): the first that returns a handler is taken; if none does, the form does not exist (#UD).
+// A row: a mnemonic and how its handler is chosen. `select` has `insn` filled in from the encoding already
+// and may adjust it; it returns null for a form that is not its own. Rows of several groups may share a
+// mnemonic (PADDB on MM and on XMM registers): the first that returns a handler is taken; if none does, the
+// form does not exist (#UD).
 struct Row {
     ZydisMnemonic mnemonic;
     Handler (*select)(const Decoded& decoded, Insn& insn);

@@ -1,0 +1,89 @@
+// One processor's predecoded blocks: straight runs of instructions within a page, found by guest-physical
+// address and mode. Blocks that lost their validity stay in memory until clear(), so that a running one may
+// void itself.
+#pragma once
+
+#include "cpu/interpreter/insn.hpp"
+#include "memory/guest_memory.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace strata::cpu::interpreter {
+
+struct Block {
+    static constexpr std::uint64_t dead = ~std::uint64_t{0};
+
+    // Where it was last entered, under which generation of the processor's translations: if both still hold,
+    // it may be entered again without looking.
+    std::uint64_t linear = 0;
+    std::uint64_t generation = 0;
+    const Insn* insns = nullptr;
+    std::uint32_t count = 0;
+    std::uint32_t bytes = 0;
+    std::array<Block*, 2> links{}; // blocks that followed it
+    unsigned oldest_link = 0;
+    std::uint64_t key = dead;                 // see BlockCache::key
+    std::uint64_t granules = 0;               // of its (first) page
+    memory::GuestPhysical second_page = dead; // of a single instruction that crosses pages
+    Block* next = nullptr;                    // with the same hash
+};
+
+class BlockCache {
+public:
+    // More decoded instructions than this and everything is decoded anew.
+    static constexpr std::size_t most_bytes = std::size_t{12} << 20;
+
+    [[nodiscard]] static std::uint64_t key(memory::GuestPhysical address, unsigned mode_key) {
+        return address << 8 | mode_key;
+    }
+
+    [[nodiscard]] Block* find(std::uint64_t key) const {
+        for (Block* block = buckets_[bucket(key)]; block != nullptr; block = block->next) {
+            if (block->key == key) {
+                return block;
+            }
+        }
+        return nullptr;
+    }
+
+    // A block of copies of `insns`, not yet found by find().
+    Block& create(std::span<const Insn> insns);
+    // Makes it known under `key`, and to invalidate() by its pages.
+    void insert(Block& block, std::uint64_t key);
+
+    // Voids the blocks on `page` that have any of `granules`.
+    void invalidate(memory::GuestPhysical page, std::uint64_t granules);
+    void invalidate_all();
+    void kill(Block& block);
+    void clear();
+
+    [[nodiscard]] bool full() const { return used_ >= most_bytes; }
+
+    // Grows with each clear(): blocks from before must not be used.
+    [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+
+private:
+    static constexpr std::size_t bucket_count = 1 << 14;
+    static constexpr std::size_t chunk_size = 256 << 10;
+
+    [[nodiscard]] static std::size_t bucket(std::uint64_t key) {
+        return (key * 0x9E37'79B9'7F4A'7C15) >> (64 - 14);
+    }
+
+    [[nodiscard]] std::byte* allocate(std::size_t size);
+
+    std::vector<Block*> buckets_ = std::vector<Block*>(bucket_count);
+    std::unordered_map<memory::GuestPhysical, std::vector<Block*>> pages_;
+    std::vector<std::unique_ptr<std::byte[]>> chunks_;
+    std::size_t chunk_used_ = chunk_size; // of the last chunk
+    std::size_t used_ = 0;
+    std::uint64_t epoch_ = 0;
+};
+
+} // namespace strata::cpu::interpreter

@@ -1,0 +1,39 @@
+// From guest code bytes to predecoded instructions: Zydis decodes, the groups' rows choose handlers.
+#pragma once
+
+#include "cpu/interpreter/code_mode.hpp"
+#include "cpu/interpreter/rows.hpp"
+#include "cpu/x86/model.hpp"
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+namespace strata::cpu::interpreter {
+
+inline constexpr unsigned max_instruction_length = 15;
+
+class Decoder {
+public:
+    explicit Decoder(const x86::Model& model);
+
+    enum class Status : std::uint8_t {
+        ok,        // also for undefined instructions: their handler raises #UD
+        truncated, // more bytes are needed
+        too_long,  // more than 15 bytes: #GP
+    };
+
+    struct Result {
+        Status status = Status::ok;
+        Insn insn{};
+        bool ends_block = false; // what follows it in memory need not be executed next
+    };
+
+    [[nodiscard]] Result decode(const CodeMode& mode, std::span<const std::uint8_t> bytes) const;
+
+private:
+    const x86::Model& model_;
+    std::array<ZydisDecoder, 3> decoders_{}; // by CodeMode::Size
+};
+
+} // namespace strata::cpu::interpreter

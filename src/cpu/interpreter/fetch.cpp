@@ -1,0 +1,190 @@
+// Finding and building blocks: instruction fetch, its faults, and keeping decoded code true to memory.
+#include "cpu/interpreter/cpu.hpp"
+#include "cpu/interpreter/decoder.hpp"
+#include "cpu/interpreter/shared.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+namespace strata::cpu::interpreter {
+
+namespace {
+
+constexpr std::size_t most_instructions = 64; // of a block
+
+constexpr std::uint64_t page_offset(std::uint64_t address) { return address & (memory::page_size - 1); }
+
+} // namespace
+
+std::uint64_t Cpu::code_bytes_left() const {
+    if (code64_) {
+        return ~std::uint64_t{0};
+    }
+    const std::uint64_t end = std::uint64_t{system.segments[x86::cs].limit} + 1;
+    return rip() < end ? end - rip() : 0;
+}
+
+void Cpu::read_code(const FetchEntry& page, std::uint64_t offset, std::span<std::uint8_t> to) {
+    if (page.host != nullptr) {
+        std::memcpy(to.data(), page.host + offset, to.size());
+        return;
+    }
+    for (std::size_t i = 0; i < to.size(); ++i) {
+        to[i] = static_cast<std::uint8_t>(bus_.read_mmio(page.physical + offset + i, 1));
+    }
+}
+
+Block& Cpu::find_block() {
+    if (!code64_) {
+        rip() = static_cast<std::uint32_t>(rip());
+    }
+    const std::uint64_t linear = code_linear();
+    const std::uint64_t left = code_bytes_left();
+    if (left == 0) {
+        raise_gp();
+    }
+    const FetchEntry page = fetch_page(linear);
+    Block* block = page.host == nullptr
+                       ? nullptr
+                       : blocks_.find(BlockCache::key(page.physical | page_offset(linear), code_mode_.key()));
+    if (block != nullptr && block->second_page != Block::dead &&
+        fetch_page(next_page(linear)).physical != block->second_page) {
+        block = nullptr;
+    }
+    while (block == nullptr || block->bytes > left) {
+        block = build_block(linear, page);
+    }
+    block->linear = linear;
+    // An instruction that crosses pages depends on two translations: it is looked at each time.
+    block->generation = block->second_page == Block::dead ? generation_ : 0;
+    return *block;
+}
+
+// Null if the code was written meanwhile: then once more.
+Block* Cpu::build_block(std::uint64_t linear, const FetchEntry& page) {
+    if (blocks_.full()) {
+        blocks_.clear();
+    }
+    const std::uint64_t start = page_offset(linear);
+    const std::uint64_t readable = std::min(memory::page_size - start, code_bytes_left());
+    std::array<Insn, most_instructions> insns;
+    std::array<std::uint8_t, most_instructions * max_instruction_length> bytes;
+    std::size_t count = 0, size = 0;
+    for (bool ended = false; !ended && count < insns.size();) {
+        const std::size_t ahead = std::min<std::size_t>(readable - size, max_instruction_length);
+        const std::span<std::uint8_t> window(bytes.data() + size, ahead);
+        read_code(page, start + size, window);
+        const Decoder::Result result = decoder_->decode(code_mode_, window);
+        if (result.status != Decoder::Status::ok) {
+            if (count != 0) {
+                break; // the next block begins with it
+            }
+            if (result.status == Decoder::Status::too_long || readable < memory::page_size - start) {
+                raise_gp();
+            }
+            return build_crossing_block(linear, page);
+        }
+        insns[count++] = result.insn;
+        size += result.insn.length;
+        ended = result.ends_block || page.host == nullptr;
+    }
+    Block& block = blocks_.create(std::span(insns).first(count));
+    block.bytes = static_cast<std::uint32_t>(size);
+    if (page.host == nullptr) {
+        return &block; // device memory is read anew each time
+    }
+    block.granules = granule_mask(start, size);
+    blocks_.insert(block, BlockCache::key(page.physical | start, code_mode_.key()));
+    mark_code(page.physical, block.granules);
+    return still_in_memory(block, page, start, std::span(bytes).first(size)) ? &block : nullptr;
+}
+
+// One instruction whose bytes are in two pages.
+Block* Cpu::build_crossing_block(std::uint64_t linear, const FetchEntry& first) {
+    const std::uint64_t start = page_offset(linear);
+    const std::size_t here = memory::page_size - start;
+    std::array<std::uint8_t, max_instruction_length> bytes;
+    read_code(first, start, std::span(bytes).first(here));
+    const FetchEntry second = fetch_page(next_page(linear)); // may fault
+    const std::size_t readable = std::min<std::uint64_t>(bytes.size(), code_bytes_left());
+    read_code(second, 0, std::span(bytes).subspan(here, readable - here));
+    const Decoder::Result result = decoder_->decode(code_mode_, std::span(bytes).first(readable));
+    if (result.status != Decoder::Status::ok) {
+        raise_gp(); // longer than 15 bytes, or than the segment
+    }
+    Block& block = blocks_.create(std::span(&result.insn, 1));
+    block.bytes = result.insn.length;
+    block.second_page = second.physical;
+    if (first.host == nullptr || second.host == nullptr) {
+        return &block;
+    }
+    block.granules = granule_mask(start, here) | (first.physical == second.physical ? 1 : 0);
+    blocks_.insert(block, BlockCache::key(first.physical | start, code_mode_.key()));
+    mark_code(first.physical, block.granules);
+    mark_code(second.physical, 1);
+    const auto read = std::span(bytes).first(readable);
+    return still_in_memory(block, first, start, read.first(here)) &&
+                   still_in_memory(block, second, 0, read.subspan(here))
+               ? &block
+               : nullptr;
+}
+
+// Whether a block just marked is what memory holds, and no notice voided it; if not it is voided.
+bool Cpu::still_in_memory(Block& block, const FetchEntry& page, std::uint64_t offset,
+                          std::span<const std::uint8_t> bytes) {
+    if (block.key != Block::dead && std::memcmp(page.host + offset, bytes.data(), bytes.size()) == 0) {
+        return true;
+    }
+    blocks_.kill(block);
+    return false;
+}
+
+// ---- code in memory ----
+
+void Cpu::mark_code(memory::GuestPhysical page, std::uint64_t granules) {
+    if (!shared_.mark_code(page, granules, *mailbox_)) {
+        return;
+    }
+    drop_write_translations(page);
+    while (!shared_.others_settled(*mailbox_)) {
+        take_code_notices();
+        std::this_thread::yield();
+    }
+}
+
+void Cpu::drop_write_translations(memory::GuestPhysical page) {
+    for (TlbSet& set : tlb_.data) {
+        for (TlbEntry& entry : set.entries) {
+            if (page_of(entry.physical) == page) {
+                entry.write_tag = TlbEntry::none;
+            }
+        }
+    }
+}
+
+void Cpu::take_code_notices() {
+    if (mailbox_->empty()) {
+        return;
+    }
+    mailbox_->take([&](const CodeNotice& notice) {
+        if (notice.page == CodeNotice::everywhere) {
+            blocks_.invalidate_all();
+            flush_tlb(true);
+        } else if (notice.written == 0) {
+            drop_write_translations(notice.page);
+        } else {
+            blocks_.invalidate(notice.page, notice.written);
+        }
+    });
+    end_block();
+}
+
+void Cpu::leave_memory() { mailbox_->leave(); }
+
+void Cpu::return_to_memory() {
+    mailbox_->enter();
+    take_code_notices();
+}
+
+} // namespace strata::cpu::interpreter

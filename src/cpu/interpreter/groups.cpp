@@ -1,0 +1,39 @@
+#include "cpu/interpreter/groups.hpp"
+
+#include "cpu/interpreter/simd/groups.hpp"
+#include "cpu/interpreter/system_rows.hpp"
+#include "cpu/interpreter/x87/groups.hpp"
+
+namespace strata::cpu::interpreter {
+
+const std::vector<Rows>& instruction_groups() {
+    static const std::vector<Rows> groups{
+        arithmetic_rows(),
+        transfer_rows(),
+        branch_rows(),
+        segment_rows(),
+        far_rows(),
+        control_rows(),
+        table_rows(),
+        msr_rows(),
+        fast_call_rows(),
+        system_rows(),
+        io_rows(),
+        x87::transfer_rows(),
+        x87::arithmetic_rows(),
+        x87::comparison_rows(),
+        x87::function_rows(),
+        x87::control_rows(),
+        x87::environment_rows(),
+        simd::fma_rows,
+        simd::fp_arithmetic_rows,
+        simd::fp_compare_rows,
+        simd::fp_convert_rows,
+        simd::fp_horizontal_rows,
+        simd::fp_round_rows,
+        simd::integer_arithmetic_rows,
+    };
+    return groups;
+}
+
+} // namespace strata::cpu::interpreter

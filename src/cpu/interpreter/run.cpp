@@ -1,0 +1,197 @@
+// The run loop: blocks one after another, events between them, faults on their way to the guest.
+// SDM volume 3 section 6.9 for the order of events.
+#include "cpu/interpreter/cpu.hpp"
+#include "cpu/interpreter/shared.hpp"
+
+namespace strata::cpu::interpreter {
+
+namespace flag = x86::flag;
+
+GuardedBus::Away::Away(Cpu& cpu) : cpu_(cpu) { cpu_.leave_memory(); }
+
+GuardedBus::Away::~Away() { cpu_.return_to_memory(); }
+
+Exit Cpu::run() {
+    const x86::GuestEnvironment environment(fp.mxcsr);
+
+    struct AtWork {
+        explicit AtWork(Cpu& owner) : cpu(owner) { cpu.return_to_memory(); }
+
+        ~AtWork() { cpu.leave_memory(); }
+
+        AtWork(const AtWork&) = delete;
+        AtWork& operator=(const AtWork&) = delete;
+        Cpu& cpu;
+    };
+
+    const AtWork at_work(*this);
+    for (;;) {
+        if (attention()) {
+            if (const auto exit = attend()) {
+                return *exit;
+            }
+        }
+        block_ended_ = false;
+        if (stepping_ || sti_shadow || movss_shadow) {
+            step();
+        } else {
+            run_blocks();
+        }
+    }
+}
+
+bool Cpu::attention() const {
+    return (signals_.pending() & wanted_signals_) != 0 || activity != x86::Activity::active;
+}
+
+// ---- execution ----
+
+void Cpu::run_blocks() {
+    const Insn* first = nullptr;
+    const Insn* insn = nullptr;
+    try {
+        Block* block = &find_block();
+        for (;;) {
+            first = insn = block->insns;
+            const Insn* const end = first + block->count;
+            std::uint64_t next = rip();
+            do {
+                next += insn->length;
+                rip() = next;
+                insn->handler(*this, *insn);
+                ++insn;
+            } while (insn != end && !block_ended_);
+            retired_ += static_cast<std::uint64_t>(insn - first);
+            first = insn = nullptr;
+            if (block_ended_ || (signals_.pending() & wanted_signals_)) {
+                return;
+            }
+            block = follow(*block);
+        }
+    } catch (const Fault& fault) {
+        if (insn != nullptr) {
+            rip() -= insn->length;
+            retired_ += static_cast<std::uint64_t>(insn - first);
+        }
+        deliver_fault(fault);
+    }
+}
+
+Block* Cpu::follow(Block& block) {
+    const std::uint64_t linear = code_linear();
+    for (Block* link : block.links) {
+        if (link != nullptr && link->linear == linear && link->generation == generation_) {
+            return link;
+        }
+    }
+    const std::uint64_t epoch = blocks_.epoch();
+    Block& next = find_block();
+    if (blocks_.epoch() == epoch && next.generation == generation_) {
+        block.links[block.oldest_link] = &next;
+        block.oldest_link ^= 1;
+    }
+    return &next;
+}
+
+// One instruction, with all that can happen around it.
+void Cpu::step() {
+    const bool trap = other_flags & flag::tf;
+    sti_shadow = movss_shadow = false;
+    const Insn* insn = nullptr;
+    try {
+        const Block& block = find_block();
+        insn = block.insns;
+        if (other_flags & flag::rf) {
+            other_flags &= ~flag::rf;
+            look_at_controls();
+        }
+        rip() += insn->length;
+        insn->handler(*this, *insn);
+        ++retired_;
+    } catch (const Fault& fault) {
+        if (insn != nullptr) {
+            rip() -= insn->length;
+        }
+        deliver_fault(fault);
+        return;
+    }
+    if (trap) {
+        constexpr std::uint64_t single_step = 1 << 14; // DR6.BS
+        system.dr6 |= single_step;
+        deliver(static_cast<std::uint8_t>(x86::Vector::debug), EventKind::exception);
+    }
+}
+
+void Cpu::deliver_fault(const Fault& fault) {
+    deliver(static_cast<std::uint8_t>(fault.vector), EventKind::exception, fault.error_code);
+}
+
+// ---- events ----
+
+std::optional<Exit> Cpu::attend() {
+    const std::uint32_t pending = signals_.pending();
+    if (pending & Signals::leave) {
+        signals_.clear(Signals::leave);
+        return Exit::requested;
+    }
+    if (activity == x86::Activity::shutdown && (pending & Signals::init) == 0) {
+        return Exit::shutdown;
+    }
+    take_events(pending);
+    switch (activity) {
+    case x86::Activity::active: return std::nullopt;
+    case x86::Activity::halted: return Exit::halt;
+    case x86::Activity::wait_sipi: return Exit::wait_sipi;
+    case x86::Activity::shutdown: return Exit::shutdown;
+    }
+    return std::nullopt;
+}
+
+void Cpu::take_events(std::uint32_t pending) {
+    if (pending & Signals::engine) {
+        signals_.clear(Signals::engine);
+        take_code_notices();
+    }
+    if (pending & Signals::flush_tlb) {
+        signals_.clear(Signals::flush_tlb);
+        flush_tlb(true);
+    }
+    if (pending & Signals::init) {
+        signals_.clear(Signals::init);
+        init();
+        return;
+    }
+    if (activity == x86::Activity::wait_sipi) {
+        if (pending & Signals::startup) {
+            signals_.clear(Signals::startup);
+            take_startup();
+        }
+        return;
+    }
+    signals_.clear(Signals::startup);
+    take_interrupt();
+}
+
+// NMI before INTR; neither in the shadow of MOV SS, INTR not in that of STI.
+void Cpu::take_interrupt() {
+    const std::uint32_t pending = signals_.pending() & wanted_signals_;
+    if (movss_shadow) {
+        return;
+    }
+    if (pending & Signals::nmi) {
+        signals_.clear(Signals::nmi);
+        activity = x86::Activity::active;
+        nmi_blocked = true;
+        deliver(static_cast<std::uint8_t>(x86::Vector::nmi), EventKind::nmi);
+        mode_changed();
+        return;
+    }
+    if ((pending & Signals::interrupt) && !sti_shadow) {
+        if (const auto vector = bus_.acknowledge_interrupt()) {
+            activity = x86::Activity::active;
+            deliver(*vector, EventKind::external);
+        }
+    }
+}
+
+} // namespace strata::cpu::interpreter
