@@ -42,7 +42,7 @@ template <bool pops>
 void free_register(Cpu& cpu, const Insn& insn) {
     mark_empty(cpu.fp, insn.rm);
     if (pops) {
-        rotate(cpu.fp, 1);
+        pop(cpu.fp);
     }
     clear_c1(cpu.fp);
 }

@@ -96,12 +96,13 @@ inline void initialize(FpState& fp) {
     fp.fip = fp.fdp = 0;
 }
 
-// Stack faults. True if masked: then the caller makes the indefinite result.
+// Stack faults: C1 tells the direction; `cleared` are the condition codes that become 0. True if masked: then
+// the caller makes the indefinite result.
 enum class StackFault : std::uint8_t { underflow, overflow };
 
-[[nodiscard]] inline bool stack_fault(FpState& fp, StackFault fault) {
+[[nodiscard]] inline bool stack_fault(FpState& fp, StackFault fault, std::uint16_t cleared = fsw::c1) {
     constexpr std::uint16_t flags = fp_exception::ie | fsw::sf;
-    commit(fp, fault == StackFault::overflow ? flags | fsw::c1 : flags);
+    commit(fp, fault == StackFault::overflow ? flags | fsw::c1 : flags, cleared);
     return fp.fcw & fp_exception::ie;
 }
 
