@@ -28,7 +28,7 @@ void clear_exceptions(Cpu& cpu, const Insn&) {
     cpu.fp.fsw = static_cast<std::uint16_t>(cpu.fp.fsw & ~cleared);
 }
 
-void initialize_unit(Cpu& cpu, const Insn&) { initialize(cpu.fp); }
+void initialize_unit(Cpu& cpu, const Insn&) { x86::initialize_x87(cpu.fp); }
 
 // ---- stack ----
 
