@@ -1,0 +1,216 @@
+#include "session.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <fmt/format.h>
+#include <fstream>
+
+namespace strata::oracle {
+
+namespace {
+
+// The guest is of the host's make where the makes differ.
+cpu::x86::Model model_for_host(const std::string& vendor) {
+    cpu::x86::Model model = **cpu::x86::find_model("max");
+    model.vendor = vendor;
+    return model;
+}
+
+const std::string& vendor() {
+    static const std::string name = host_vendor();
+    return name;
+}
+
+std::array<std::uint8_t, page> constant_page() {
+    Random random(0x5EED);
+    std::array<std::uint8_t, page> bytes;
+    for (auto& byte : bytes) {
+        byte = static_cast<std::uint8_t>(random.next());
+    }
+    return bytes;
+}
+
+bool matches(const Form& form, const std::vector<std::string>& filters) {
+    return filters.empty() || std::ranges::any_of(filters, [&](const std::string& filter) {
+               return form.name == filter || filter == ZydisMnemonicGetString(form.mnemonic) ||
+                      (filter.ends_with('*') && form.name.starts_with(filter.substr(0, filter.size() - 1)));
+           });
+}
+
+} // namespace
+
+Session::Session(Options options)
+    : options_(std::move(options)), model_(model_for_host(vendor())), disassembler_(options_.width) {}
+
+Result<std::unique_ptr<Session>> Session::create(Options options) {
+    std::unique_ptr<Session> session(new Session(std::move(options)));
+    if (auto selected = session->select_forms(); !selected) {
+        return std::unexpected(selected.error());
+    }
+    const Options& o = session->options_;
+    session->generator_ = std::make_unique<Generator>(session->disassembler_, session->chosen_,
+                                                      session->compared_, o.max_instructions);
+    const auto constant = constant_page();
+    auto native = NativeProcessor::start(o.native_program, o.width, constant);
+    if (!native) {
+        return std::unexpected(native.error());
+    }
+    session->native_ = std::move(*native);
+    if (!o.native_only) {
+        auto guest = Guest::create(o.engine, session->model_, constant);
+        if (!guest) {
+            return std::unexpected(guest.error());
+        }
+        session->guest_ = std::move(*guest);
+    }
+    session->batch_.resize(batch_size);
+    session->results_.resize(batch_size);
+    return session;
+}
+
+Result<void> Session::select_forms() {
+    forms_ = enumerate_forms(disassembler_, host_features(), model_);
+    for (const Form& form : forms_) {
+        if (form.skipped.empty()) {
+            compared_.push_back(&form);
+            if (matches(form, options_.filters)) {
+                chosen_.push_back(&form);
+            }
+        }
+    }
+    if (chosen_.empty()) {
+        return fail("no instruction form matches the filter", "see --list");
+    }
+    return {};
+}
+
+Result<bool> Session::run() {
+    if (options_.only) {
+        if (auto done = run_batch(*options_.only, 1); !done) {
+            return std::unexpected(done.error());
+        }
+        return different_ == 0;
+    }
+    for (std::uint64_t first = 0; first < options_.cases; first += batch_size) {
+        const auto count =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(batch_size, options_.cases - first));
+        if (auto done = run_batch(first, count); !done) {
+            return std::unexpected(done.error());
+        }
+        if (different_ >= options_.differences_shown) {
+            fmt::print("stopped after {} differences\n", different_);
+            break;
+        }
+    }
+    return different_ == 0;
+}
+
+Result<void> Session::run_batch(std::uint64_t first, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+        Random random(options_.seed, first + i);
+        generator_->make(random, batch_[i]);
+        native_->inputs()[i] = batch_[i].input;
+    }
+    if (auto sent = native_->submit(count); !sent) {
+        return sent;
+    }
+    if (guest_ != nullptr) {
+        for (std::uint32_t i = 0; i < count; ++i) {
+            guest_->run(batch_[i].input, results_[i]);
+        }
+    }
+    auto outcomes = native_->collect();
+    if (!outcomes) {
+        return std::unexpected(outcomes.error());
+    }
+    if (guest_ == nullptr) {
+        std::ranges::copy(*outcomes, results_.begin());
+        if (auto sent = native_->submit(count); !sent) {
+            return sent;
+        }
+        outcomes = native_->collect();
+        if (!outcomes) {
+            return std::unexpected(outcomes.error());
+        }
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        judge(first + i, batch_[i], (*outcomes)[i], results_[i]);
+    }
+    return {};
+}
+
+void Session::judge(std::uint64_t number, const GeneratedCase& generated, const Outcome& native,
+                    const Outcome& other) {
+    ++run_;
+    if (native.ending == Ending::syscall) { // self-made code asked the kernel; nothing to compare
+        ++refused_;
+        return;
+    }
+    const auto lines = differences(generated.input, native, other, tolerance_of(generated, native));
+    FormCount& count = counts_[generated.instructions.front().form];
+    ++count.cases;
+    const bool fault = native.registers.rip == generated.input.registers.rip;
+    fault ? ++count.faulted : ++count.completed;
+    if (!lines.empty()) {
+        ++count.different;
+        ++different_;
+    }
+    if (!lines.empty() || options_.verbose) {
+        show(number, generated, native, lines);
+    }
+}
+
+void Session::show(std::uint64_t number, const GeneratedCase& generated, const Outcome& native,
+                   const std::vector<std::string>& lines) const {
+    fmt::print("--- case {} {}\n", number, lines.empty() ? "" : "DIFFERS");
+    for (const Planned& planned : generated.instructions) {
+        const std::size_t offset = planned.address - generated.input.code_address;
+        const auto bytes = std::span(generated.input.code).subspan(offset, planned.decoded.info.length);
+        fmt::print("  {:#x}: {:02x}  {}\n", planned.address, fmt::join(bytes, " "),
+                   disassembler_.format(bytes, planned.address));
+    }
+    fmt::print("{}  natively: {}, rip {:#x}\n", describe_input(generated.input), describe_ending(native),
+               native.registers.rip);
+    for (const auto& line : lines) {
+        fmt::print("  * {}\n", line);
+    }
+    std::string filters;
+    for (const auto& filter : options_.filters) {
+        filters += fmt::format(" --filter '{}'", filter);
+    }
+    fmt::print("  again: strata_oracle --seed {:#x} --mode {} --length {} --case {}{}\n\n", options_.seed,
+               options_.width, options_.max_instructions, number, filters);
+    std::fflush(stdout);
+}
+
+void Session::print_summary() const {
+    std::uint64_t forms = 0, only_faulted = 0;
+    std::map<std::string, std::uint64_t> mnemonics;
+    for (const auto& [form, count] : counts_) {
+        ++forms;
+        only_faulted += count.completed == 0;
+        if (count.different != 0) {
+            mnemonics[ZydisMnemonicGetString(form->mnemonic)] += count.different;
+        }
+    }
+    fmt::print("{} cases, {} differ; {} of {} forms compared ({} of these only faulted); {} forms skipped\n",
+               run_, different_, forms, compared_.size(), only_faulted, forms_.size() - compared_.size());
+    for (const auto& [name, count] : mnemonics) {
+        fmt::print("  {:<16} {}\n", name, count);
+    }
+}
+
+Result<void> Session::write_coverage(const std::string& file) const {
+    std::ofstream out(file);
+    out << "form\tcases\tcompleted\tfaulted\tdifferent\tskipped because\n";
+    for (const Form& form : forms_) {
+        const auto found = counts_.find(&form);
+        const FormCount count = found == counts_.end() ? FormCount{} : found->second;
+        out << fmt::format("{}\t{}\t{}\t{}\t{}\t{}\n", form.name, count.cases, count.completed, count.faulted,
+                           count.different, form.skipped);
+    }
+    out.flush();
+    return out ? Result<void>{} : fail_errno("write", file);
+}
+
+} // namespace strata::oracle

@@ -1,0 +1,293 @@
+#include "steering.hpp"
+
+#include "base/bits.hpp"
+#include "base/bytes.hpp"
+#include "cpu/x86/registers.hpp"
+#include "initial_state.hpp"
+#include "values.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace strata::oracle {
+
+namespace {
+
+constexpr auto xsave_mask_everyone_has = std::uint64_t{7};
+
+bool is_shift(ZydisMnemonic mnemonic) {
+    constexpr std::array shifts{ZYDIS_MNEMONIC_SHL, ZYDIS_MNEMONIC_SHR,  ZYDIS_MNEMONIC_SAR,
+                                ZYDIS_MNEMONIC_ROL, ZYDIS_MNEMONIC_ROR,  ZYDIS_MNEMONIC_RCL,
+                                ZYDIS_MNEMONIC_RCR, ZYDIS_MNEMONIC_SHLD, ZYDIS_MNEMONIC_SHRD};
+    return std::ranges::find(shifts, mnemonic) != shifts.end();
+}
+
+bool is_bit_test(ZydisMnemonic mnemonic) {
+    return mnemonic == ZYDIS_MNEMONIC_BT || mnemonic == ZYDIS_MNEMONIC_BTS ||
+           mnemonic == ZYDIS_MNEMONIC_BTR || mnemonic == ZYDIS_MNEMONIC_BTC;
+}
+
+Lane lane_of(const ZydisDecodedOperand& operand) {
+    switch (operand.element_type) {
+    case ZYDIS_ELEMENT_TYPE_FLOAT16: return Lane::float16;
+    case ZYDIS_ELEMENT_TYPE_FLOAT32: return Lane::float32;
+    case ZYDIS_ELEMENT_TYPE_FLOAT64: return Lane::float64;
+    case ZYDIS_ELEMENT_TYPE_FLOAT80: return Lane::float80;
+    default: return Lane::integer;
+    }
+}
+
+template <class T>
+void put(std::span<std::uint8_t> to, std::size_t offset, T value) {
+    if (offset + sizeof value <= to.size()) {
+        store_le(to.data() + offset, value);
+    }
+}
+
+} // namespace
+
+bool Steering::fit(Planned& planned) {
+    if (!fit_memory_operands(planned)) {
+        return false;
+    }
+    fit_counts(planned);
+    fit_contents(planned);
+    if (!fit_branch(planned)) {
+        return false;
+    }
+    fix_operands(planned);
+    return true;
+}
+
+void Steering::fit_counts(const Planned& planned) {
+    const auto& info = planned.decoded.info;
+    const auto& operands = planned.decoded.operands;
+    constexpr auto repeats = ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE;
+    if (info.attributes & repeats) {
+        const std::uint64_t count = random_.chance(10)   ? 0
+                                    : random_.chance(70) ? random_.below(24)
+                                    : random_.chance(80) ? random_.below(600)
+                                                         : random_.below(4 * page);
+        set(info.address_width == 64   ? ZYDIS_REGISTER_RCX
+            : info.address_width == 32 ? ZYDIS_REGISTER_ECX
+                                       : ZYDIS_REGISTER_CX,
+            count);
+    }
+    if (is_shift(info.mnemonic) && random_.chance(70)) {
+        set(ZYDIS_REGISTER_CL, random_.below(70));
+    }
+    if (is_bit_test(info.mnemonic) && operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+        operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        const auto reg = general_register(operands[1].reg.value);
+        if (reg != general_register(operands[0].mem.base) && reg != general_register(operands[0].mem.index)) {
+            set(operands[1].reg.value, static_cast<std::uint64_t>(random_.between(-0x8000, 0x8000)));
+        }
+    }
+    if ((info.mnemonic == ZYDIS_MNEMONIC_DIV || info.mnemonic == ZYDIS_MNEMONIC_IDIV) && random_.chance(75)) {
+        const std::uint64_t low = value_of(ZYDIS_REGISTER_RAX);
+        const bool sign = info.mnemonic == ZYDIS_MNEMONIC_IDIV &&
+                          test_bit(low, std::max(info.operand_width, ZyanU8{8}) - 1U);
+        const std::uint64_t high = random_.chance(50) ? (sign ? ~std::uint64_t{0} : 0) : random_.below(64);
+        set(info.operand_width == 8 ? ZYDIS_REGISTER_AH : ZYDIS_REGISTER_RDX, high);
+    }
+    switch (info.mnemonic) {
+    case ZYDIS_MNEMONIC_XSAVE:
+    case ZYDIS_MNEMONIC_XSAVE64:
+    case ZYDIS_MNEMONIC_XSAVEC:
+    case ZYDIS_MNEMONIC_XSAVEC64:
+    case ZYDIS_MNEMONIC_XSAVEOPT:
+    case ZYDIS_MNEMONIC_XSAVEOPT64:
+    case ZYDIS_MNEMONIC_XRSTOR:
+    case ZYDIS_MNEMONIC_XRSTOR64:
+        // The host may have enabled more state components than the guest knows.
+        input_.registers.gpr[cpu::x86::rax] &= xsave_mask_everyone_has;
+        input_.registers.gpr[cpu::x86::rdx] = 0;
+        fixed_.add(cpu::x86::rax);
+        fixed_.add(cpu::x86::rdx);
+        break;
+    default: break;
+    }
+}
+
+std::uint64_t Steering::branch_target() {
+    const auto choice = random_.below(100);
+    if (choice < 70) {
+        for (;;) {
+            const std::uint64_t address = code_begin + random_.below(code_end - code_begin);
+            const std::uint64_t margin = 32;
+            if (address - (input_.code_address - margin) >= max_code + 2 * margin) {
+                return address;
+            }
+        }
+    }
+    if (choice < 80) {
+        return data_begin + random_.below(data_end - data_begin);
+    }
+    if (choice < 90) {
+        return constant_end + random_.below(page);
+    }
+    return choice < 95 ? bit(46) + random_.below(page) : bit(47) + random_.below(bit(62));
+}
+
+void Steering::fit_far_target(std::uint64_t address, const Planned& planned) {
+    constexpr std::array<std::uint16_t, 6> selectors{flat_code64, flat_code64, flat_data, 0, 0x10, 3};
+    const std::size_t size = planned.decoded.info.operand_width / 8U;
+    const auto memory = memory_at(address, 5 * size);
+    const auto put_slot = [&](std::size_t offset, std::uint64_t value) {
+        if (offset + size <= memory.size()) {
+            std::memcpy(memory.data() + offset, &value, size);
+        }
+    };
+    put_slot(0, branch_target());
+    if (planned.decoded.info.mnemonic == ZYDIS_MNEMONIC_JMP ||
+        planned.decoded.info.mnemonic == ZYDIS_MNEMONIC_CALL) {
+        put(memory, size, random_.pick(selectors));
+        return;
+    }
+    put_slot(size, random_.pick(selectors));
+    put_slot(2 * size, (input_.registers.rflags ^ integer_value(random_)) & 0x0000'CFD5);
+    put_slot(3 * size, stack_begin + random_.below(page));
+    put_slot(4 * size, random_.chance(80) ? flat_data : random_.pick(selectors));
+}
+
+bool Steering::fit_branch(Planned& planned) {
+    const auto& info = planned.decoded.info;
+    const auto category = info.meta.category;
+    if (info.mnemonic == ZYDIS_MNEMONIC_INT) {
+        constexpr std::uint64_t linux_system_call = 0x80;
+        return info.raw.imm[0].value.u != linux_system_call;
+    }
+    if (category != ZYDIS_CATEGORY_COND_BR && category != ZYDIS_CATEGORY_UNCOND_BR &&
+        category != ZYDIS_CATEGORY_CALL && category != ZYDIS_CATEGORY_RET) {
+        return true;
+    }
+    const ZydisDecodedOperand& operand = planned.decoded.operands[0];
+    if (info.raw.imm[0].is_relative) {
+        const std::uint64_t next = planned.address + info.length;
+        std::uint64_t offset = branch_target() - next;
+        if (info.raw.imm[0].size == 8) {
+            offset = static_cast<std::uint64_t>(random_.chance(50)
+                                                    ? random_.between(max_code, 127)
+                                                    : random_.between(-128, -std::int64_t{max_code}));
+        }
+        patch(planned, info.raw.imm[0].offset, info.raw.imm[0].size / 8U, offset);
+        return true;
+    }
+    const bool far = info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || info.mnemonic == ZYDIS_MNEMONIC_IRET ||
+                     info.mnemonic == ZYDIS_MNEMONIC_IRETD || info.mnemonic == ZYDIS_MNEMONIC_IRETQ;
+    if (category == ZYDIS_CATEGORY_RET) {
+        const std::uint64_t top = input_.registers.gpr[cpu::x86::rsp];
+        if (far) {
+            fit_far_target(top, planned);
+        } else {
+            put(memory_at(top, 8), 0, branch_target());
+        }
+    } else if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        return set(operand.reg.value, branch_target());
+    } else if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+        const std::uint64_t address = effective_address(planned, operand);
+        if (far) {
+            fit_far_target(address, planned);
+        } else {
+            put(memory_at(address, 8), 0, branch_target());
+        }
+    }
+    return true;
+}
+
+void Steering::fit_register_contents(const ZydisDecodedOperand& operand) {
+    const auto kind = ZydisRegisterGetClass(operand.reg.value);
+    if ((kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM) && random_.chance(70)) {
+        const auto number = static_cast<std::size_t>(ZydisRegisterGetId(operand.reg.value));
+        const auto as_bytes = [](auto& half) {
+            return std::span(reinterpret_cast<std::uint8_t*>(half.data()), sizeof half);
+        };
+        fill_lanes(random_, lane_of(operand), as_bytes(input_.fp.xmm[number]));
+        fill_lanes(random_, lane_of(operand), as_bytes(input_.fp.ymm_high[number]));
+    }
+}
+
+void Steering::fit_contents(const Planned& planned) {
+    bool gather = false;
+    for (const auto& operand : planned.decoded.all()) {
+        gather |= operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.type == ZYDIS_MEMOP_TYPE_VSIB;
+    }
+    for (const auto& operand : planned.decoded.all()) {
+        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && !gather) {
+            fit_register_contents(operand);
+        } else if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            const std::uint64_t address = effective_address(planned, operand);
+            if (random_.chance(60)) {
+                fill_lanes(random_, lane_of(operand), memory_at(address, std::min(operand.size / 8, 64)));
+            }
+            fit_image(planned, address);
+            fit_exchange(planned, address);
+        }
+    }
+}
+
+// CMPXCHG and its kin: a comparison that succeeds half of the time.
+void Steering::fit_exchange(const Planned& planned, std::uint64_t address) {
+    const auto memory = memory_at(address, 16);
+    const auto& gpr = input_.registers.gpr;
+    if (random_.chance(50)) {
+        return;
+    }
+    switch (planned.decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_CMPXCHG: put(memory, 0, gpr[cpu::x86::rax]); break;
+    case ZYDIS_MNEMONIC_CMPXCHG8B:
+        put(memory, 0, static_cast<std::uint32_t>(gpr[cpu::x86::rax]));
+        put(memory, 4, static_cast<std::uint32_t>(gpr[cpu::x86::rdx]));
+        break;
+    case ZYDIS_MNEMONIC_CMPXCHG16B:
+        put(memory, 0, gpr[cpu::x86::rax]);
+        put(memory, 8, gpr[cpu::x86::rdx]);
+        break;
+    default: break;
+    }
+}
+
+// Images that an instruction loads whole: mostly valid ones, as random bytes would only fault.
+void Steering::fit_image(const Planned& planned, std::uint64_t address) {
+    if (random_.chance(10)) {
+        return;
+    }
+    XsaveArea image{};
+    randomize_fp_control(random_, image);
+    switch (planned.decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_VLDMXCSR: put(memory_at(address, 4), 0, image.mxcsr); break;
+    case ZYDIS_MNEMONIC_FLDCW: put(memory_at(address, 2), 0, image.fcw); break;
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR64: {
+        const auto memory = memory_at(address, 32);
+        std::memcpy(memory.data(), &image, memory.size());
+        break;
+    }
+    case ZYDIS_MNEMONIC_XRSTOR:
+    case ZYDIS_MNEMONIC_XRSTOR64: {
+        image.xstate_bv = random_.next() & (random_.chance(95) ? 7 : 0xF);
+        if (random_.chance(30)) {
+            image.xcomp_bv = bit(63) | (random_.chance(90) ? image.xstate_bv | (random_.next() & 7) : 3);
+        }
+        const auto control = memory_at(address, 32);
+        std::memcpy(control.data(), &image, control.size());
+        constexpr std::size_t header = offsetof(XsaveArea, xstate_bv);
+        const auto head = memory_at(address + header, 64);
+        std::memcpy(head.data(), &image.xstate_bv, std::min(head.size(), sizeof image - header));
+        break;
+    }
+    case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_FRSTOR: {
+        const std::size_t slot = planned.decoded.info.operand_width == 16 ? 2 : 4;
+        const auto memory = memory_at(address, 3 * slot);
+        put(memory, 0, image.fcw);
+        put(memory, slot, image.fsw);
+        put(memory, 2 * slot, static_cast<std::uint16_t>(random_.next()));
+        break;
+    }
+    default: break;
+    }
+}
+
+} // namespace strata::oracle

@@ -1,0 +1,152 @@
+// Sources: the Flags Affected sections of SDM volume 2 and APM volume 3; where they differ, what either
+// leaves undefined is.
+#include "tolerance.hpp"
+
+#include "cpu/x86/registers.hpp"
+#include "cpu/x86/state.hpp"
+#include "steering.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace strata::oracle {
+
+namespace {
+
+namespace flag = cpu::x86::flag;
+
+// Zydis numbers its flags as RFLAGS does.
+static_assert(ZYDIS_CPUFLAG_CF == flag::cf && ZYDIS_CPUFLAG_OF == flag::of && ZYDIS_CPUFLAG_AF == flag::af);
+
+bool is_simple_shift(ZydisMnemonic m) {
+    return m == ZYDIS_MNEMONIC_SHL || m == ZYDIS_MNEMONIC_SHR || m == ZYDIS_MNEMONIC_SAR;
+}
+
+bool is_double_shift(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_SHLD || m == ZYDIS_MNEMONIC_SHRD; }
+
+bool is_rotate(ZydisMnemonic m) {
+    return m == ZYDIS_MNEMONIC_ROL || m == ZYDIS_MNEMONIC_ROR || m == ZYDIS_MNEMONIC_RCL ||
+           m == ZYDIS_MNEMONIC_RCR;
+}
+
+// The masked count of a shift, if it is known: an immediate, or CL that nothing has changed.
+std::optional<unsigned> shift_count(const Decoded& decoded, const TestCase& input, bool first) {
+    const auto& operand = decoded.operands[is_double_shift(decoded.info.mnemonic) ? 2 : 1];
+    const unsigned mask = decoded.info.operand_width == 64 ? 63 : 31;
+    if (operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+        return static_cast<unsigned>(operand.imm.value.u) & mask;
+    }
+    if (!first) {
+        return std::nullopt;
+    }
+    return static_cast<unsigned>(input.registers.gpr[cpu::x86::rcx]) & mask;
+}
+
+std::uint64_t undefined_after_shift(const Decoded& decoded, const TestCase& input, bool first,
+                                    std::uint64_t before) {
+    const auto count = shift_count(decoded, input, first);
+    if (!count) {
+        return before | flag::arithmetic;
+    }
+    if (*count == 0) {
+        return before;
+    }
+    const unsigned width = decoded.info.operand_width;
+    const std::uint64_t overflow = *count > 1 ? flag::of : 0;
+    if (is_rotate(decoded.info.mnemonic)) {
+        return (before & ~(flag::cf | flag::of)) | overflow;
+    }
+    if (is_double_shift(decoded.info.mnemonic)) {
+        return *count > width ? flag::arithmetic : flag::af | overflow;
+    }
+    const bool carry_lost = *count >= width && decoded.info.mnemonic != ZYDIS_MNEMONIC_SAR;
+    return flag::af | overflow | (carry_lost ? flag::cf : 0);
+}
+
+bool is_gather(const Decoded& decoded) {
+    return std::ranges::any_of(decoded.all(), [](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.type == ZYDIS_MEMOP_TYPE_VSIB;
+    });
+}
+
+// Registers and memory that the last instruction left undefined.
+void add_undefined_results(const Planned& planned, const TestCase& input, bool first, bool faulted,
+                           Tolerance& tolerance) {
+    const Decoded& decoded = planned.decoded;
+    const auto ignore_register = [&](const ZydisDecodedOperand& operand) {
+        const int number =
+            operand.type == ZYDIS_OPERAND_TYPE_REGISTER ? general_register(operand.reg.value) : -1;
+        if (number >= 0) {
+            tolerance.gpr = static_cast<std::uint16_t>(tolerance.gpr | 1U << number);
+        }
+    };
+    const auto ignore_vector = [&](const ZydisDecodedOperand& operand) {
+        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+            tolerance.vectors =
+                static_cast<std::uint16_t>(tolerance.vectors | 1U << ZydisRegisterGetId(operand.reg.value));
+        }
+    };
+    if (is_gather(decoded) && faulted) { // elements beyond the faulting one may have been gathered
+        ignore_vector(decoded.operands[0]);
+        ignore_vector(decoded.operands[2]);
+    }
+    if (faulted) {
+        return;
+    }
+    if (decoded.info.mnemonic == ZYDIS_MNEMONIC_BSWAP && decoded.info.operand_width == 16) {
+        ignore_register(decoded.operands[0]);
+    }
+    if (is_double_shift(decoded.info.mnemonic) &&
+        shift_count(decoded, input, first).value_or(31) > decoded.info.operand_width) {
+        ignore_register(decoded.operands[0]);
+        // A memory operand lies where the general registers say; its page is known to no one else here.
+        if (decoded.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            tolerance.memory.push_back({arena, arena_size});
+        }
+    }
+}
+
+} // namespace
+
+std::uint64_t undefined_flags_after(const Planned& planned, const TestCase& input, bool first,
+                                    std::uint64_t before) {
+    const auto& info = planned.decoded.info;
+    if (is_simple_shift(info.mnemonic) || is_double_shift(info.mnemonic) || is_rotate(info.mnemonic)) {
+        return undefined_after_shift(planned.decoded, input, first, before);
+    }
+    const ZydisAccessedFlags* flags = info.cpu_flags;
+    if (flags == nullptr) {
+        return before;
+    }
+    return (before & ~std::uint64_t{flags->modified | flags->set_0 | flags->set_1}) | flags->undefined;
+}
+
+bool may_leave_undefined_results(const Decoded& decoded) {
+    const auto mnemonic = decoded.info.mnemonic;
+    return mnemonic == ZYDIS_MNEMONIC_BSWAP || is_double_shift(mnemonic) || is_gather(decoded);
+}
+
+Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native) {
+    Tolerance tolerance;
+    for (std::size_t i = 0; i < generated.instructions.size(); ++i) {
+        const Planned& planned = generated.instructions[i];
+        const bool first = i == 0;
+        constexpr std::uint64_t trap_vectors = 1 << 1 | 1 << 3 | 1 << 4;
+        const bool faulted = native.registers.rip - generated.input.registers.rip ==
+                                 planned.address - generated.input.code_address &&
+                             ((trap_vectors >> native.vector) & 1) == 0;
+        if (!faulted) {
+            tolerance.flags = undefined_flags_after(planned, generated.input, first, tolerance.flags);
+        }
+        add_undefined_results(planned, generated.input, first, faulted, tolerance);
+        if (faulted) {
+            break;
+        }
+    }
+    // AMD's processors save and restore the pointers only while an exception is pending.
+    constexpr std::uint16_t exception_summary = 0x80;
+    tolerance.x87_pointers = (native.fp.fsw & exception_summary) == 0;
+    return tolerance;
+}
+
+} // namespace strata::oracle

@@ -1,0 +1,35 @@
+// What the manuals leave undefined, and so is not compared.
+#pragma once
+
+#include "generator.hpp"
+#include "test_case.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace strata::oracle {
+
+struct Tolerance {
+    std::uint64_t flags = 0;   // bits of RFLAGS
+    std::uint16_t gpr = 0;     // registers by number
+    std::uint16_t vectors = 0; // likewise
+
+    struct Range {
+        std::uint64_t address, size;
+    };
+
+    std::vector<Range> memory{};
+    bool x87_pointers = false; // FOP, FIP, FDP
+};
+
+// Flags that an instruction leaves undefined, given the flags undefined before it.
+[[nodiscard]] std::uint64_t undefined_flags_after(const Planned& planned, const TestCase& input, bool first,
+                                                  std::uint64_t before);
+
+// Whether its result may be undefined, so that nothing may follow it in a case.
+[[nodiscard]] bool may_leave_undefined_results(const Decoded& decoded);
+
+// For a whole case, by how it ended natively.
+[[nodiscard]] Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native);
+
+} // namespace strata::oracle
