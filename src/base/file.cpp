@@ -1,0 +1,44 @@
+#include "base/file.hpp"
+
+#include "base/file_descriptor.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace strata {
+
+Result<std::vector<std::byte>> read_file(const std::string& path, std::string_view what,
+                                         std::uint64_t limit) {
+    const std::string object = std::string(what) + " " + path;
+    const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) {
+        return fail_errno("open", object);
+    }
+    struct stat status{};
+    if (fstat(file.get(), &status) != 0) {
+        return fail_errno("read", object);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return fail(object + " is not a regular file");
+    }
+    const auto size = static_cast<std::uint64_t>(status.st_size);
+    if (size > limit) {
+        return fail(object + " has " + std::to_string(size) + " bytes, more than the " +
+                    std::to_string(limit) + " that fit");
+    }
+    std::vector<std::byte> contents(size);
+    std::size_t done = 0;
+    while (done < contents.size()) {
+        const auto got = read(file.get(), contents.data() + done, contents.size() - done);
+        if (got < 0 && errno != EINTR) {
+            return fail_errno("read", object);
+        }
+        if (got == 0) {
+            contents.resize(done); // it became shorter meanwhile
+        }
+        done += got > 0 ? static_cast<std::size_t>(got) : 0;
+    }
+    return contents;
+}
+
+} // namespace strata

@@ -1,0 +1,170 @@
+// strata run: boots a kernel in a virtual machine on this terminal.
+#include "cli/command.hpp"
+#include "cli/interruption.hpp"
+#include "cli/parse.hpp"
+#include "strata/machine.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace strata::cli {
+namespace {
+
+// What the options say, before it is read.
+struct Options {
+    MachineConfig config;
+    std::string memory = "512M", network = "user", trace;
+    std::optional<std::string> append, initrd;
+    std::vector<std::string> modules, disks;
+    bool no_reboot = false;
+};
+
+constexpr auto examples = R"(Examples:
+  A Linux kernel with an initial RAM disk, its console on this terminal:
+    strata run --kernel vmlinuz --initrd initrd.gz
+  With a disk as root, two processors and a port of the guest on the host's port 8080:
+    strata run --kernel vmlinuz --disk root.img --append "console=ttyS0 root=/dev/vda rw" --cpus 2 -p 8080:80
+  A Multiboot kernel with a module; port 0xF4 ends the run with a status:
+    strata run --kernel kernel.elf --module shell.bin,--verbose
+  Wait for GDB before the first instruction (in gdb: target remote :1234):
+    strata run --kernel vmlinuz --initrd initrd.gz --gdb 127.0.0.1:1234
+  See every exception and interrupt:
+    strata run --kernel kernel.elf --trace exceptions,interrupts=trace.log
+
+Exit status:
+  0 the guest powered off    2 bad argument, nothing was started    6 guest reset (with --no-reboot)
+  1 Strata or the host failed    4 triple fault    8 guest panic    130 stopped from outside
+  An odd number may be the guest's own: the debug-exit port gives (value << 1) | 1.)";
+
+void define(CLI::App& command, Options& options) {
+    auto& config = options.config;
+    command
+        .add_option("--kernel", config.kernel,
+                    "Kernel: a Linux bzImage, an ELF file with PVH entry, or Multiboot")
+        ->type_name("FILE")
+        ->required();
+    command.add_option("--initrd", options.initrd, "Initial RAM disk")->type_name("FILE");
+    command.add_option("--module", options.modules, "Module for a Multiboot kernel; may be repeated")
+        ->type_name("FILE[,ARGUMENTS]")
+        ->take_all();
+    command.add_option("--append", options.append, "Kernel command line (Linux without one: console=ttyS0)")
+        ->type_name("TEXT");
+    command.add_option("--disk", options.disks, "Disk image; may be repeated")
+        ->type_name("FILE[,format=FORMAT][,readonly]")
+        ->take_all();
+    command
+        .add_option("--net", options.network, "Network: user (through the host's own connections) or none")
+        ->type_name("user|none")
+        ->check(CLI::IsMember({"user", "none"}))
+        ->capture_default_str();
+    command.add_option("-p,--publish", config.forwards, "Forward a port of the host to one of the guest")
+        ->type_name("[ADDRESS:]HOST:GUEST[/udp]")
+        ->take_all();
+    command.add_option("--cpus", config.cpus, "Number of virtual processors")
+        ->type_name("N")
+        ->capture_default_str();
+    command.add_option("--memory", options.memory, "Guest memory")->type_name("SIZE")->capture_default_str();
+    command.add_option("--cpu", config.cpu, "CPU model; strata cpus lists them")
+        ->type_name("MODEL")
+        ->capture_default_str();
+    command.add_option("--engine", config.engine, "What runs the processors; strata engines lists them")
+        ->type_name("ENGINE")
+        ->capture_default_str();
+    command.add_option("--board", config.board, "Board; strata devices lists them")
+        ->type_name("BOARD")
+        ->capture_default_str();
+    constexpr auto wires = "stdio|none|pty|file:PATH|socket:PATH|socket:ADDRESS:PORT";
+    command.add_option("--serial", config.serial, "What the first serial port is wired to")
+        ->type_name(wires)
+        ->capture_default_str();
+    command.add_option("--console", config.console, "What the virtio console is wired to")
+        ->type_name(wires)
+        ->capture_default_str();
+    command
+        .add_option("--debug-console", config.debug_console, "What the debug console (port 0xE9) is wired to")
+        ->type_name(wires)
+        ->capture_default_str();
+    command.add_flag("--no-reboot", options.no_reboot,
+                     "End when the guest resets itself, with exit status 6");
+    command.add_option("--gdb", config.gdb, "Wait for GDB at this address")
+        ->type_name("ADDRESS:PORT|unix:PATH");
+    command
+        .add_option("--trace", options.trace,
+                    "Trace insn, exceptions, interrupts, ports to a file or standard error")
+        ->type_name("WHAT[,WHAT...][=FILE]");
+    command.footer(examples);
+}
+
+Result<MachineConfig> to_config(const Options& options) {
+    MachineConfig config = options.config;
+    const auto memory = parse_size(options.memory);
+    if (!memory) {
+        return std::unexpected(memory.error());
+    }
+    config.memory = *memory;
+    config.command_line = options.append;
+    if (options.initrd) {
+        config.modules.push_back({*options.initrd});
+    }
+    for (const auto& text : options.modules) {
+        config.modules.push_back(parse_module(text));
+    }
+    for (const auto& text : options.disks) {
+        auto disk = parse_disk(text);
+        if (!disk) {
+            return std::unexpected(disk.error());
+        }
+        config.disks.push_back(std::move(*disk));
+    }
+    config.network = options.network == "user";
+    if (!options.trace.empty()) {
+        auto trace = parse_trace(options.trace);
+        if (!trace) {
+            return std::unexpected(trace.error());
+        }
+        config.trace = std::move(*trace);
+    }
+    config.reboot = !options.no_reboot;
+    return config;
+}
+
+int run(const Options& options) {
+    const auto config = to_config(options);
+    if (!config) {
+        return report(config.error(), bad_argument);
+    }
+    Interruption interruption; // before any thread starts, since threads inherit the signal mask
+    auto machine = Machine::create(*config);
+    if (!machine) {
+        return report(machine.error(), bad_argument);
+    }
+    for (const auto& line : (*machine)->announcements()) {
+        fmt::print(stderr, "strata: {}\n", line);
+    }
+    interruption.watch(**machine);
+    const auto result = (*machine)->run();
+    interruption.end();
+    machine->reset(); // gives the terminal back before anything is written to it
+    if (!result) {
+        return report(result.error(), failure);
+    }
+    if (!result->message.empty()) {
+        fmt::print(stderr, "strata: {}\n", result->message);
+    }
+    return result->status;
+}
+
+} // namespace
+
+void add_run(CLI::App& root, Outcome& outcome) {
+    auto* command = root.add_subcommand("run", "Boot a kernel in a virtual machine on this terminal");
+    auto options = std::make_shared<Options>();
+    define(*command, *options);
+    command->callback([options, &outcome] { outcome.status = run(*options); });
+}
+
+} // namespace strata::cli

@@ -1,0 +1,13 @@
+// strata version
+#include "cli/command.hpp"
+
+#include <fmt/format.h>
+
+namespace strata::cli {
+
+void add_version(CLI::App& root, Outcome& /*outcome*/) {
+    auto* command = root.add_subcommand("version", "Print the version");
+    command->callback([] { fmt::print("strata {}\n", STRATA_VERSION); });
+}
+
+} // namespace strata::cli

@@ -1,0 +1,47 @@
+#include "vm/config_check.hpp"
+
+#include "base/error.hpp"
+#include "cpu/x86/model.hpp"
+#include "machine/boards/board.hpp"
+
+#include <fmt/format.h>
+
+namespace strata::vm {
+namespace {
+
+constexpr unsigned max_cpus = 64;
+constexpr std::uint64_t mib = 1 << 20;
+constexpr std::uint64_t min_memory = 1 * mib, max_memory = std::uint64_t{1} << 40;
+
+} // namespace
+
+Result<void> check_config(const MachineConfig& config) {
+    if (config.kernel.empty()) {
+        return fail("no kernel to boot", "give one with --kernel");
+    }
+    if (config.cpus < 1 || config.cpus > max_cpus) {
+        return fail(fmt::format("{} virtual CPUs: from 1 to {} are possible", config.cpus, max_cpus));
+    }
+    if (config.memory < min_memory || config.memory > max_memory) {
+        return fail(fmt::format("{} bytes of memory: from 1M to 1T are possible", config.memory),
+                    "sizes may end in K, M, G or T, as in --memory 512M");
+    }
+    if (config.memory % memory::page_size != 0) {
+        return fail(fmt::format("{} bytes of memory are not a multiple of 4K", config.memory));
+    }
+    const auto model = cpu::x86::find_model(config.cpu);
+    if (!model) {
+        return std::unexpected(model.error());
+    }
+    if (config.cpus > 1 && !(*model)->has(cpu::x86::Feature::apic)) {
+        return fail(
+            fmt::format("the CPU model {} has no local APIC, so there can be one CPU only", config.cpu),
+            "choose a later --cpu, from pentium on");
+    }
+    if (const auto board = machine::find_board(config.board); !board) {
+        return std::unexpected(board.error());
+    }
+    return {};
+}
+
+} // namespace strata::vm

@@ -1,0 +1,56 @@
+// The thread of one virtual CPU: runs it, sleeps while it is halted, parks when asked to.
+#pragma once
+
+#include "cpu/engine.hpp"
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace strata::vm {
+
+class VcpuRunner {
+public:
+    // Called on the vCPU's thread when it stops by itself (Exit::shutdown, Exit::debug); it is parked then.
+    using StopCallback = std::function<void(unsigned vcpu, cpu::Exit exit)>;
+
+    // The thread starts parked.
+    VcpuRunner(unsigned id, std::unique_ptr<cpu::Vcpu> vcpu, StopCallback on_stop);
+    ~VcpuRunner();
+    VcpuRunner(const VcpuRunner&) = delete;
+    VcpuRunner& operator=(const VcpuRunner&) = delete;
+
+    [[nodiscard]] unsigned id() const { return id_; }
+
+    // The vCPU itself: its state may be used while it is parked.
+    [[nodiscard]] cpu::Vcpu& vcpu() { return *vcpu_; }
+
+    void resume();
+    // Asks it to park soon; any thread, also under the device lock.
+    void request_park();
+    // Waits until it is parked; not under the device lock, which the vCPU may be waiting for.
+    void wait_parked();
+
+    [[nodiscard]] bool parked();
+
+private:
+    enum class Wanted : std::uint8_t { parked, running, ended };
+
+    void loop();
+    bool wait_until_wanted();
+    void sleep_while_halted();
+    void stop_by_itself(cpu::Exit exit);
+    void want(Wanted wanted);
+
+    const unsigned id_;
+    std::unique_ptr<cpu::Vcpu> vcpu_;
+    StopCallback on_stop_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    Wanted wanted_ = Wanted::parked; // guarded by mutex_
+    bool parked_ = false;            // guarded by mutex_
+    std::thread thread_;
+};
+
+} // namespace strata::vm

@@ -1,0 +1,253 @@
+#include "vm/vm.hpp"
+
+#include "vm/backends.hpp"
+#include "vm/boot_files.hpp"
+#include "vm/config_check.hpp"
+
+#include <chrono>
+#include <fmt/format.h>
+#include <thread>
+
+namespace strata {
+
+Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config) {
+    return vm::Vm::create(config);
+}
+
+} // namespace strata
+
+namespace strata::vm {
+namespace {
+
+constexpr std::uint64_t tsc_hz = 1'000'000'000;
+
+cpu::TraceOptions engine_trace(const TraceConfig& trace) {
+    return {
+        .instructions = trace.instructions, .exceptions = trace.exceptions, .interrupts = trace.interrupts};
+}
+
+// The date at which the clock was 0, in nanoseconds since 1970 UTC.
+std::int64_t boot_time(const Clock& clock) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() - clock.now();
+}
+
+} // namespace
+
+Result<std::unique_ptr<Vm>> Vm::create(const MachineConfig& config) {
+    if (auto checked = check_config(config); !checked) {
+        return std::unexpected(checked.error());
+    }
+    auto vm = std::unique_ptr<Vm>(new Vm(config));
+    if (auto built = vm->build(); !built) {
+        return std::unexpected(built.error());
+    }
+    return vm;
+}
+
+Vm::~Vm() = default;
+
+Result<void> Vm::build() {
+    if (auto created = create_loops(); !created) {
+        return created;
+    }
+    if (auto created = create_board(); !created) {
+        return created;
+    }
+    if (auto created = create_vcpus(); !created) {
+        return created;
+    }
+    return boot();
+}
+
+Result<void> Vm::create_loops() {
+    auto io_loop = EventLoop::create(clock_);
+    auto control_loop = EventLoop::create(clock_);
+    if (!io_loop || !control_loop) {
+        return std::unexpected(!io_loop ? io_loop.error() : control_loop.error());
+    }
+    io_loop_ = std::move(*io_loop);
+    control_loop_ = std::move(*control_loop);
+    io_loop_->set_guard([this](const EventLoop::Callback& callback) {
+        const std::lock_guard lock(device_lock_);
+        callback();
+    });
+    return {};
+}
+
+Result<void> Vm::create_board() {
+    auto memory = memory::GuestMemory::create(config_.memory);
+    if (!memory) {
+        return std::unexpected(memory.error());
+    }
+    memory_ = std::move(*memory);
+    if (config_.trace.any()) {
+        auto trace = TraceWriter::open(config_.trace.file);
+        if (!trace) {
+            return std::unexpected(trace.error());
+        }
+        trace_ = std::move(*trace);
+    }
+    const auto model = cpu::x86::find_model(config_.cpu);
+    const auto info = machine::find_board(config_.board);
+    auto backends = create_backends(config_, *io_loop_, [this] { stop(); });
+    if (!model || !info || !backends) {
+        return std::unexpected(!model ? model.error() : !info ? info.error() : backends.error());
+    }
+    for (const auto* console : {&backends->serial, &backends->console, &backends->debug_console}) {
+        if (*console != nullptr && !(*console)->announcement().empty()) {
+            announcements_.push_back((*console)->announcement());
+        }
+    }
+    const machine::BoardConfig board_config{.clock = clock_,
+                                            .loop = *io_loop_,
+                                            .memory = *memory_,
+                                            .power = *this,
+                                            .lock = device_lock_,
+                                            .model = **model,
+                                            .cpus = config_.cpus,
+                                            .tsc_hz = tsc_hz,
+                                            .boot_time = boot_time(clock_),
+                                            .trace = {config_.trace.ports ? trace_.get() : nullptr}};
+    auto board = (*info)->create(board_config, std::move(*backends));
+    if (!board) {
+        return std::unexpected(board.error());
+    }
+    board_ = std::move(*board);
+    return {};
+}
+
+Result<void> Vm::create_vcpus() {
+    auto engine = cpu::create_engine(config_.engine, *memory_, clock_);
+    const auto model = cpu::x86::find_model(config_.cpu);
+    if (!engine || !model) {
+        return std::unexpected(!engine ? engine.error() : model.error());
+    }
+    engine_ = std::move(*engine);
+    for (unsigned id = 0; id < config_.cpus; ++id) {
+        const cpu::VcpuConfig vcpu_config{.id = id,
+                                          .count = config_.cpus,
+                                          .model = *model,
+                                          .tsc_hz = tsc_hz,
+                                          .trace = engine_trace(config_.trace),
+                                          .trace_sink = trace_.get()};
+        auto vcpu = engine_->create_vcpu(vcpu_config, board_->bus(id));
+        if (!vcpu) {
+            return std::unexpected(vcpu.error());
+        }
+        board_->connect(id, **vcpu);
+        runners_.push_back(std::make_unique<VcpuRunner>(
+            id, std::move(*vcpu), [this](unsigned which, cpu::Exit exit) { vcpu_stopped(which, exit); }));
+    }
+    return {};
+}
+
+Result<void> Vm::boot() {
+    const auto files = BootFiles::read(config_);
+    if (!files) {
+        return std::unexpected(files.error());
+    }
+    for (const auto& runner : runners_) {
+        runner->vcpu().reset();
+    }
+    board_->reset();
+    return board_->boot(files->request());
+}
+
+void Vm::pause() {
+    request_park_all();
+    for (const auto& runner : runners_) {
+        runner->wait_parked();
+    }
+    clock_.pause();
+}
+
+void Vm::resume() {
+    clock_.resume();
+    io_loop_->clock_changed();
+    for (const auto& runner : runners_) {
+        runner->resume();
+    }
+}
+
+Result<RunResult> Vm::run() {
+    std::thread io_thread([this] { io_loop_->run(); });
+    resume();
+    control_loop_->run();
+    pause();
+    io_loop_->stop();
+    io_thread.join();
+    return result_;
+}
+
+void Vm::request_park_all() {
+    for (const auto& runner : runners_) {
+        runner->request_park();
+    }
+}
+
+void Vm::end(RunResult result) {
+    control_loop_->post([this, result = std::move(result)] {
+        if (!ending_) {
+            ending_ = true;
+            result_ = result;
+            control_loop_->stop();
+        }
+    });
+}
+
+void Vm::press_power_button() {
+    io_loop_->post([this] { board_->press_power_button(); });
+}
+
+void Vm::stop() { end(ExitStatus::stopped); }
+
+void Vm::power_off() {
+    request_park_all(); // so that no instruction behind the power-off matters
+    end(ExitStatus::power_off);
+}
+
+void Vm::exit_with(int status) {
+    request_park_all();
+    end({status, {}});
+}
+
+void Vm::panicked() { panicked_ = true; }
+
+void Vm::reset() {
+    request_park_all();
+    control_loop_->post([this] { restart(); });
+}
+
+void Vm::restart() {
+    if (ending_) {
+        return;
+    }
+    if (panicked_) {
+        end(ExitStatus::guest_panic, "the guest panicked and asked for a reset");
+    } else if (!config_.reboot) {
+        end(ExitStatus::guest_reset, "the guest asked for a reset");
+    } else {
+        pause();
+        if (auto booted = boot(); !booted) {
+            end(ExitStatus::failure, booted.error().message);
+            return;
+        }
+        resume();
+    }
+}
+
+void Vm::vcpu_stopped(unsigned vcpu, cpu::Exit exit) {
+    if (exit == cpu::Exit::shutdown) {
+        control_loop_->post([this, vcpu] {
+            runners_[vcpu]->wait_parked();
+            const auto state = runners_[vcpu]->vcpu().state();
+            end(ExitStatus::triple_fault,
+                fmt::format(
+                    "triple fault on vCPU {} at {:#06x}:{:#x}: the guest could not handle an exception", vcpu,
+                    state.system.segments[cpu::x86::cs].selector, state.rip));
+        });
+    }
+}
+
+} // namespace strata::vm

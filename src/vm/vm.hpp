@@ -1,0 +1,90 @@
+// A running virtual machine: its parts, its threads, and what ends or restarts it.
+//
+// Threads: the one that calls run() is the control loop: power events, resets, the debugger; it takes the
+// device lock only for a short call and never while it waits for a vCPU. The I/O loop runs back ends and
+// device timers, each callback under the device lock. Each vCPU has a thread.
+#pragma once
+
+#include "base/clock.hpp"
+#include "base/event_loop.hpp"
+#include "cpu/engine.hpp"
+#include "machine/boards/board.hpp"
+#include "memory/guest_memory.hpp"
+#include "strata/machine.hpp"
+#include "vm/trace_writer.hpp"
+#include "vm/vcpu_runner.hpp"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace strata::vm {
+
+class Vm final : public Machine, private devices::PowerControl {
+public:
+    [[nodiscard]] static Result<std::unique_ptr<Vm>> create(const MachineConfig& config);
+    ~Vm() override;
+
+    [[nodiscard]] Result<RunResult> run() override;
+    void press_power_button() override;
+    void stop() override;
+
+    std::vector<std::string> announcements() const override { return announcements_; }
+
+    // For the control loop's thread:
+
+    // Parks all vCPUs and stops the clock; resume() takes it back.
+    void pause();
+    void resume();
+
+    [[nodiscard]] std::vector<std::unique_ptr<VcpuRunner>>& vcpus() { return runners_; }
+
+    [[nodiscard]] EventLoop& control_loop() { return *control_loop_; }
+
+    [[nodiscard]] machine::Board& board() { return *board_; }
+
+    [[nodiscard]] memory::GuestMemory& memory() { return *memory_; }
+
+private:
+    explicit Vm(const MachineConfig& config) : config_(config) {}
+
+    Result<void> build();
+    Result<void> create_loops();
+    Result<void> create_board();
+    Result<void> create_vcpus();
+
+    // PowerControl: from devices, under the device lock.
+    void power_off() override;
+    void reset() override;
+    void exit_with(int status) override;
+    void panicked() override;
+
+    Result<void> boot();
+    void restart();
+    void vcpu_stopped(unsigned vcpu, cpu::Exit exit);
+    void request_park_all();
+
+    void end(ExitStatus status, std::string message = {}) {
+        end({static_cast<int>(status), std::move(message)});
+    }
+
+    // Any thread: ends run() with this result, unless it is ending already.
+    void end(RunResult result);
+
+    const MachineConfig config_;
+    Clock clock_;
+    machine::DeviceLock device_lock_;
+    std::unique_ptr<EventLoop> io_loop_, control_loop_;
+    std::unique_ptr<memory::GuestMemory> memory_;
+    std::unique_ptr<TraceWriter> trace_;
+    std::unique_ptr<machine::Board> board_;
+    std::unique_ptr<cpu::Engine> engine_;
+    std::vector<std::unique_ptr<VcpuRunner>> runners_; // before what they use is destroyed, they end
+    std::vector<std::string> announcements_;
+    std::atomic<bool> panicked_ = false;
+    bool ending_ = false; // control loop's thread
+    RunResult result_;    // control loop's thread
+};
+
+} // namespace strata::vm
