@@ -2,6 +2,7 @@
 // 3 sections 6.12, 6.13, 6.15 (double fault) and 17.3.1.1.
 #include "cpu/interpreter/events.hpp"
 #include "cpu/interpreter/tasks.hpp"
+#include "cpu/interpreter/trace.hpp"
 #include "cpu/x86/descriptor.hpp"
 
 namespace strata::cpu::interpreter {
@@ -113,6 +114,9 @@ void Cpu::deliver(std::uint8_t vector, EventKind kind, std::uint32_t error_code)
     constexpr int longest_chain = 16;
     for (int i = 0; i < longest_chain; ++i) {
         std::optional<Event> next;
+        if (config_.trace.any()) {
+            trace_event(*this, event);
+        }
         try {
             deliver_once(*this, event);
             return;

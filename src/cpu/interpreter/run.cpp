@@ -2,6 +2,7 @@
 // SDM volume 3 section 6.9 for the order of events.
 #include "cpu/interpreter/cpu.hpp"
 #include "cpu/interpreter/shared.hpp"
+#include "cpu/interpreter/trace.hpp"
 
 namespace strata::cpu::interpreter {
 
@@ -106,6 +107,9 @@ void Cpu::step() {
             look_at_controls();
         }
         rip() += insn->length;
+        if (config_.trace.instructions) {
+            trace_instruction(*this, insn->length);
+        }
         insn->handler(*this, *insn);
         ++retired_;
     } catch (const Fault& fault) {
