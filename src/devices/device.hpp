@@ -4,7 +4,7 @@
 
 #include "base/clock.hpp"
 #include "base/event_loop.hpp"
-#include "devices/state_visitor.hpp"
+#include "base/state_visitor.hpp"
 #include "memory/guest_memory.hpp"
 
 #include <cstdint>

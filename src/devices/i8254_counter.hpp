@@ -2,7 +2,7 @@
 // (231164-005), "Mode Definitions".
 #pragma once
 
-#include "devices/state_visitor.hpp"
+#include "base/state_visitor.hpp"
 
 #include <cstdint>
 #include <optional>

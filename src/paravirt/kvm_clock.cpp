@@ -159,7 +159,7 @@ void KvmClock::refresh(bool stopped) {
 
 void KvmClock::reset() { system_time_ = wall_clock_ = 0; }
 
-void KvmClock::visit(devices::StateVisitor& visitor) {
+void KvmClock::visit(StateVisitor& visitor) {
     visitor.field("system_time", system_time_);
     visitor.field("wall_clock", wall_clock_);
 }

@@ -3,7 +3,7 @@
 // documentation, "KVM-specific MSRs" and "KVM CPUID bits".
 #pragma once
 
-#include "devices/state_visitor.hpp"
+#include "base/state_visitor.hpp"
 #include "memory/guest_memory.hpp"
 
 #include <cstdint>
@@ -36,7 +36,7 @@ public:
     void refresh(bool stopped = false);
 
     void reset();
-    void visit(devices::StateVisitor& visitor);
+    void visit(StateVisitor& visitor);
 
 private:
     void write_wall_clock();

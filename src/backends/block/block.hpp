@@ -58,8 +58,8 @@ struct ImageInfo {
 struct CreateOptions {
     std::string format = "qcow2";
     std::uint64_t size = 0; // 0 with a backing file: its size
-    std::optional<std::string> backing_file;
-    std::string backing_format; // required with a backing file
+    std::optional<std::string> backing_file{};
+    std::string backing_format{}; // required with a backing file
 };
 
 [[nodiscard]] Result<void> create_image(const std::string& path, const CreateOptions& options);

@@ -56,7 +56,7 @@ template <Unary operation>
 Status unary(Mode mode, Float80& operand);
 
 // ST(0) = ST(0) op ST(1). Scaling reports C1, the remainders C0 to C3 (quotient bits, and C2 for "not yet
-// done").
+// done"; if the result is a NaN there is no quotient, and C0 and C3 mean nothing).
 enum class Adjust : std::uint8_t { scale, remainder_truncating, remainder_nearest };
 template <Adjust operation>
 Status adjust(Mode mode, Float80& st0, const Float80& st1);

@@ -33,6 +33,8 @@ inline constexpr std::uint16_t precision_and_rounding = 0x0F00;
 inline constexpr unsigned rounding_shift = 10; // 0 nearest, 1 down, 2 up, 3 towards zero
 } // namespace fcw
 
+inline constexpr std::uint16_t fop_bits = 0x7FF; // of the last opcode: the escape's low three, and ModRM
+
 // The classes that FXAM tells apart.
 enum class Float80Class : std::uint8_t { unsupported, nan, normal, infinity, zero, denormal };
 
@@ -138,6 +140,15 @@ constexpr void set_stack_top(FpState& fp, unsigned top) {
         abridged |= ((word >> (2 * i)) & 3) == 3 ? 0U : 1U << i;
     }
     return static_cast<std::uint8_t>(abridged);
+}
+
+// What FNINIT leaves: the registers keep their contents.
+constexpr void initialize_x87(FpState& fp) {
+    fp.fcw = fcw::initial;
+    fp.fsw = 0;
+    fp.abridged_tag = 0;
+    fp.fop = fp.fcs = fp.fds = 0;
+    fp.fip = fp.fdp = 0;
 }
 
 // ES and B follow from the flags and their masks.

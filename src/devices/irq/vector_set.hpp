@@ -1,7 +1,7 @@
 // A set of the 256 interrupt vectors, as the 256-bit registers IRR, ISR and TMR of a local APIC hold it.
 #pragma once
 
-#include "devices/state_visitor.hpp"
+#include "base/state_visitor.hpp"
 
 #include <array>
 #include <bit>

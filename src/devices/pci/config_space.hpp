@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/bytes.hpp"
-#include "devices/state_visitor.hpp"
+#include "base/state_visitor.hpp"
 
 #include <array>
 #include <cstddef>

@@ -2,7 +2,7 @@
 // Virtual I/O Device (VIRTIO) 1.2, section 2.7.
 #pragma once
 
-#include "devices/state_visitor.hpp"
+#include "base/state_visitor.hpp"
 #include "devices/virtio/chain.hpp"
 #include "memory/guest_memory.hpp"
 

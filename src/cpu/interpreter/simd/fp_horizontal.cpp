@@ -11,17 +11,10 @@ namespace {
 namespace unit = x86::sse_unit;
 namespace soft = x86::soft_float;
 
-// The even lanes of a and b, in this order, or their odd lanes.
-template <FpFormat format>
-Block every_other(Block a, Block b, unsigned first) {
-    using Bits = FpBits<format>;
-    constexpr unsigned half = lane_count<Bits> / 2;
-    Lanes<Bits> result{};
-    for (unsigned i = 0; i < half; ++i) {
-        result[i] = lanes<Bits>(a)[2 * i + first];
-        result[half + i] = lanes<Bits>(b)[2 * i + first];
-    }
-    return to_block(result);
+// The even (first = 0) or the odd lanes of a and b, in this order.
+template <FpFormat format, int first>
+Block every_other(Block a, Block b) {
+    return rearrange<FpBits<format>>(a, b, [](int i) { return 2 * i + first; });
 }
 
 template <bool subtract>
@@ -32,8 +25,8 @@ struct Horizontal {
             const auto b = source<blocks>(cpu, insn), a = read<blocks>(cpu, insn.vvvv);
             Vector<blocks> left, right;
             for (std::size_t i = 0; i < blocks; ++i) {
-                left[i] = every_other<format>(a[i], b[i], 0);
-                right[i] = every_other<format>(a[i], b[i], 1);
+                left[i] = every_other<format, 0>(a[i], b[i]);
+                right[i] = every_other<format, 1>(a[i], b[i]);
             }
             const auto compute = [&] {
                 Vector<blocks> result;
@@ -63,17 +56,6 @@ constexpr auto horizontal_add = &select_fp<Horizontal<false>::Instruction, forma
 template <FpFormat format>
 constexpr auto horizontal_sub = &select_fp<Horizontal<true>::Instruction, format>;
 
-// Lane i is all ones if bit i is set.
-template <FpFormat format>
-Block lane_mask(unsigned bits) {
-    using Bits = FpBits<format>;
-    Lanes<Bits> mask{};
-    for (unsigned i = 0; i < lane_count<Bits>; ++i) {
-        mask[i] = bits >> i & 1 ? static_cast<Bits>(~Bits{0}) : Bits{0};
-    }
-    return to_block(mask);
-}
-
 // One step of a dot product, on both blocks; each step may raise an exception.
 template <FpFormat format, std::size_t blocks>
 Vector<blocks> multiply(Cpu& cpu, const Vector<blocks>& a, const Vector<blocks>& b) {
@@ -99,8 +81,8 @@ template <FpFormat format, std::size_t blocks>
 Vector<blocks> add_pairs(Cpu& cpu, const Vector<blocks>& terms) {
     Vector<blocks> left, right;
     for (std::size_t i = 0; i < blocks; ++i) {
-        left[i] = every_other<format>(terms[i], Block{}, 0);
-        right[i] = every_other<format>(terms[i], Block{}, 1);
+        left[i] = every_other<format, 0>(terms[i], Block{});
+        right[i] = every_other<format, 1>(terms[i], Block{});
     }
     const auto compute = [&] {
         Vector<blocks> result;
@@ -124,7 +106,7 @@ template <FpFormat format, std::size_t blocks>
 struct DotProduct {
     static void run(Cpu& cpu, const Insn& insn) {
         auto b = source<blocks>(cpu, insn), a = read<blocks>(cpu, insn.vvvv);
-        const Block included = lane_mask<format>(immediate(insn) >> 4U);
+        const Block included = lane_mask<FpBits<format>>(immediate(insn) >> 4U);
         for (std::size_t i = 0; i < blocks; ++i) {
             a[i] &= included;
             b[i] &= included;
@@ -133,7 +115,7 @@ struct DotProduct {
         if constexpr (!is_double(format)) {
             sums = add_pairs<format>(cpu, sums);
         }
-        const Block receiving = lane_mask<format>(immediate(insn) & 0xFU);
+        const Block receiving = lane_mask<FpBits<format>>(immediate(insn) & 0xFU);
         for (Block& block : sums) {
             using Bits = FpBits<format>;
             block = to_block(Lanes<Bits>{} + lanes<Bits>(block)[0]) & receiving;

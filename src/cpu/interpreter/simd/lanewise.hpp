@@ -8,6 +8,8 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
+#include <utility>
 
 namespace strata::cpu::interpreter::simd {
 
@@ -51,6 +53,24 @@ template <std::integral T>
 template <std::signed_integral T>
 [[nodiscard]] inline Block sign_mask(Block value) {
     return to_block(lanes<T>(value) < Lanes<T>{});
+}
+
+// All ones in each lane of T whose bit in `bits` is set.
+template <std::unsigned_integral T>
+[[nodiscard]] inline Block lane_mask(unsigned bits) {
+    Lanes<T> mask{};
+    for (unsigned i = 0; i < lane_count<T>; ++i) {
+        mask[i] = static_cast<T>(-static_cast<T>(bits >> i & 1));
+    }
+    return to_block(mask);
+}
+
+// result[i] is lane index(i) of a and b taken together, b's numbers following a's.
+template <class T, class Index>
+[[nodiscard]] inline Block rearrange(Block a, Block b, Index) {
+    return [&]<int... i>(std::integer_sequence<int, i...>) {
+        return to_block(__builtin_shufflevector(lanes<T>(a), lanes<T>(b), Index{}(i)...));
+    }(std::make_integer_sequence<int, lane_count<T>>{});
 }
 
 // The sign bits of the lanes of T, lane 0's lowest.

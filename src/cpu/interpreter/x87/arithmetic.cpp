@@ -3,7 +3,6 @@
 #include "cpu/interpreter/x87/groups.hpp"
 #include "cpu/interpreter/x87/instruction.hpp"
 
-
 namespace strata::cpu::interpreter::x87 {
 
 namespace {

@@ -80,12 +80,13 @@ Handler select_integer(const Decoded& decoded, Insn& insn) {
                                        : compute<compare_with_memory<std::int32_t, pops>>(decoded, insn);
 }
 
-// ---- into RFLAGS: ZF, PF and CF stand where C3, C2 and C0 would ----
+// ---- into RFLAGS: ZF, PF and CF stand where C3, C2 and C0 would; C1 changes on a stack fault only ----
 
 template <Ordering ordering, unsigned pops>
 void compare_to_flags(Cpu& cpu, const Insn& insn) {
     const Status status = compare_registers<ordering>(cpu.fp, insn.rm);
-    commit(cpu.fp, static_cast<Status>(status & ~fsw::condition));
+    commit(cpu.fp, static_cast<Status>(status & ~fsw::condition),
+           status & fsw::sf ? fsw::c1 : std::uint16_t{0});
     cpu.flags.set_arithmetic((status & fsw::c3 ? x86::flag::zf : 0) | (status & fsw::c2 ? x86::flag::pf : 0) |
                              (status & fsw::c0 ? x86::flag::cf : 0));
     pop_unless_abandoned<pops>(cpu.fp, status);

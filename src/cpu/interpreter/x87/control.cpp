@@ -28,7 +28,7 @@ void clear_exceptions(Cpu& cpu, const Insn&) {
     cpu.fp.fsw = static_cast<std::uint16_t>(cpu.fp.fsw & ~cleared);
 }
 
-void initialize_unit(Cpu& cpu, const Insn&) { initialize(cpu.fp); }
+void initialize_unit(Cpu& cpu, const Insn&) { x86::initialize_x87(cpu.fp); }
 
 // ---- stack ----
 
@@ -42,7 +42,7 @@ template <bool pops>
 void free_register(Cpu& cpu, const Insn& insn) {
     mark_empty(cpu.fp, insn.rm);
     if (pops) {
-        rotate(cpu.fp, 1);
+        pop(cpu.fp);
     }
     clear_c1(cpu.fp);
 }

@@ -25,8 +25,6 @@ enum Field : std::uint8_t {
     data_segment
 };
 
-constexpr unsigned opcode_bits = 0x7FF;
-
 // ---- pointers: selector and offset in protected mode, else linear addresses ----
 
 std::uint32_t linear_pointer(std::uint16_t selector, std::uint64_t offset) {
@@ -57,7 +55,7 @@ template <class Word>
 void take_protected_pointers(const Environment<Word>& fields, FpState& fp) {
     fp.fip = fields[instruction_offset];
     fp.fcs = static_cast<std::uint16_t>(fields[instruction_segment]);
-    fp.fop = static_cast<std::uint16_t>((std::uint64_t{fields[instruction_segment]} >> 16) & opcode_bits);
+    fp.fop = static_cast<std::uint16_t>((std::uint64_t{fields[instruction_segment]} >> 16) & x86::fop_bits);
     fp.fdp = fields[data_offset];
     fp.fds = static_cast<std::uint16_t>(fields[data_segment]);
 }
@@ -68,7 +66,7 @@ void take_linear_pointers(const Environment<Word>& fields, FpState& fp) {
         return static_cast<std::uint16_t>(fields[low]) | (std::uint32_t{fields[high]} >> 12 << 16);
     };
     fp.fip = linear(instruction_offset, instruction_segment);
-    fp.fop = static_cast<std::uint16_t>(fields[instruction_segment] & opcode_bits);
+    fp.fop = static_cast<std::uint16_t>(fields[instruction_segment] & x86::fop_bits);
     fp.fdp = linear(data_offset, data_segment);
     fp.fcs = fp.fds = 0;
 }
@@ -156,7 +154,7 @@ void save_state(Cpu& cpu, const Insn& insn) {
         store_le(to + 8, st(cpu.fp, i).sign_exponent);
     }
     store_block<Word>(cpu, insn.segment, cpu.effective_address(insn), block);
-    initialize(cpu.fp);
+    x86::initialize_x87(cpu.fp);
 }
 
 template <class Word>

@@ -10,11 +10,11 @@ namespace {
 using fp_unit::Adjust, fp_unit::Binary, fp_unit::Pair, fp_unit::Unary;
 
 // True if ST(0) is there; else it has become the indefinite, if the stack fault is masked.
-bool has_st0(FpState& fp) {
+bool has_st0(FpState& fp, std::uint16_t conditions = fsw::c1) {
     if (!is_empty(fp, 0)) [[likely]] {
         return true;
     }
-    if (stack_fault(fp, StackFault::underflow)) {
+    if (stack_fault(fp, StackFault::underflow, conditions)) {
         set_st(fp, 0, x86::indefinite);
     }
     return false;
@@ -39,9 +39,10 @@ void change_sign(Cpu& cpu, const Insn&) {
 template <Unary operation>
 void unary(Cpu& cpu, const Insn&) {
     FpState& fp = cpu.fp;
-    if (has_st0(fp)) {
-        constexpr bool has_range = operation == Unary::sine || operation == Unary::cosine;
-        commit(fp, fp_unit::unary<operation>(mode(fp), st(fp, 0)), has_range ? fsw::c1 | fsw::c2 : fsw::c1);
+    constexpr bool has_range = operation == Unary::sine || operation == Unary::cosine;
+    constexpr std::uint16_t conditions = has_range ? fsw::c1 | fsw::c2 : fsw::c1;
+    if (has_st0(fp, conditions)) {
+        commit(fp, fp_unit::unary<operation>(mode(fp), st(fp, 0)), conditions);
     }
 }
 
@@ -50,14 +51,18 @@ void unary(Cpu& cpu, const Insn&) {
 template <Adjust operation>
 void adjust(Cpu& cpu, const Insn&) {
     FpState& fp = cpu.fp;
+    constexpr bool is_remainder = operation != Adjust::scale;
+    constexpr std::uint16_t without_quotient = is_remainder ? fsw::c1 | fsw::c2 : fsw::c1;
     if (is_empty(fp, 0) || is_empty(fp, 1)) [[unlikely]] {
-        if (stack_fault(fp, StackFault::underflow)) {
+        if (stack_fault(fp, StackFault::underflow, without_quotient)) {
             set_st(fp, 0, x86::indefinite);
         }
         return;
     }
-    commit(fp, fp_unit::adjust<operation>(mode(fp), st(fp, 0), st(fp, 1)),
-           operation == Adjust::scale ? fsw::c1 : fsw::condition);
+    const Status status = fp_unit::adjust<operation>(mode(fp), st(fp, 0), st(fp, 1));
+    const bool has_quotient =
+        is_remainder && !is_abandoned(fp, status) && x86::classify(st(fp, 0)) != x86::Float80Class::nan;
+    commit(fp, status, has_quotient ? fsw::condition : without_quotient);
 }
 
 // ---- ST(1) by ST(0), then pop ----
@@ -82,8 +87,8 @@ void binary(Cpu& cpu, const Insn&) {
 
 // ---- ST(0) to two results ----
 
-void pair_fault(FpState& fp, StackFault fault) {
-    if (stack_fault(fp, fault)) {
+void pair_fault(FpState& fp, StackFault fault, std::uint16_t conditions) {
+    if (stack_fault(fp, fault, conditions)) {
         set_st(fp, 0, x86::indefinite);
         push(fp, x86::indefinite);
     }
@@ -92,17 +97,18 @@ void pair_fault(FpState& fp, StackFault fault) {
 template <Pair operation>
 void pair(Cpu& cpu, const Insn&) {
     FpState& fp = cpu.fp;
+    constexpr std::uint16_t conditions = operation == Pair::extract ? fsw::c1 : fsw::c1 | fsw::c2;
     if (is_empty(fp, 0)) [[unlikely]] {
-        pair_fault(fp, StackFault::underflow);
+        pair_fault(fp, StackFault::underflow, conditions);
         return;
     }
     if (!is_empty(fp, 7)) [[unlikely]] {
-        pair_fault(fp, StackFault::overflow);
+        pair_fault(fp, StackFault::overflow, conditions);
         return;
     }
     Float80 pushed;
     const Status status = fp_unit::pair<operation>(mode(fp), st(fp, 0), pushed);
-    commit(fp, status, operation == Pair::extract ? fsw::c1 : fsw::c1 | fsw::c2);
+    commit(fp, status, conditions);
     if (!is_abandoned(fp, status) && !(status & fsw::c2)) {
         push(fp, pushed);
     }

@@ -87,21 +87,13 @@ inline void set_control_word(FpState& fp, unsigned word) {
     x86::update_exception_summary(fp);
 }
 
-// FNINIT: the registers keep their contents.
-inline void initialize(FpState& fp) {
-    fp.fcw = fcw::initial;
-    fp.fsw = 0;
-    fp.abridged_tag = 0;
-    fp.fop = fp.fcs = fp.fds = 0;
-    fp.fip = fp.fdp = 0;
-}
-
-// Stack faults. True if masked: then the caller makes the indefinite result.
+// Stack faults: C1 tells the direction; `cleared` are the condition codes that become 0. True if masked: then
+// the caller makes the indefinite result.
 enum class StackFault : std::uint8_t { underflow, overflow };
 
-[[nodiscard]] inline bool stack_fault(FpState& fp, StackFault fault) {
+[[nodiscard]] inline bool stack_fault(FpState& fp, StackFault fault, std::uint16_t cleared = fsw::c1) {
     constexpr std::uint16_t flags = fp_exception::ie | fsw::sf;
-    commit(fp, fault == StackFault::overflow ? flags | fsw::c1 : flags);
+    commit(fp, fault == StackFault::overflow ? flags | fsw::c1 : flags, cleared);
     return fp.fcw & fp_exception::ie;
 }
 

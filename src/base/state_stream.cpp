@@ -1,8 +1,8 @@
-#include "devices/state_stream.hpp"
+#include "base/state_stream.hpp"
 
 #include <algorithm>
 
-namespace strata::devices {
+namespace strata {
 namespace {
 
 constexpr std::uint8_t section_mark = 'S', field_mark = 'F';
@@ -130,4 +130,4 @@ Result<void> StateReader::result() const {
     return {};
 }
 
-} // namespace strata::devices
+} // namespace strata

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/error.hpp"
-#include "devices/state_visitor.hpp"
+#include "base/state_visitor.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace strata::devices {
+namespace strata {
 
 class StateWriter final : public StateVisitor {
 public:
@@ -68,4 +68,4 @@ private:
     std::string error_;
 };
 
-} // namespace strata::devices
+} // namespace strata

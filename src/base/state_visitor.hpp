@@ -1,4 +1,4 @@
-// Walks a device's state, field by field, to save or to load it.
+// Walks the state of something that can be saved, a device above all, field by field, to save or to load it.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace strata::devices {
+namespace strata {
 
 class StateVisitor {
 public:
@@ -69,4 +69,4 @@ protected:
     virtual void integer(std::string_view name, std::uint64_t& value, std::size_t bytes) = 0;
 };
 
-} // namespace strata::devices
+} // namespace strata
