@@ -1,5 +1,6 @@
 #include "cpu/interpreter/groups.hpp"
 
+#include "cpu/interpreter/extended_state.hpp"
 #include "cpu/interpreter/simd/groups.hpp"
 #include "cpu/interpreter/system_rows.hpp"
 #include "cpu/interpreter/x87/groups.hpp"
@@ -25,6 +26,8 @@ const std::vector<Rows>& instruction_groups() {
         x87::function_rows(),
         x87::control_rows(),
         x87::environment_rows(),
+        fxsave_rows(),
+        xsave_rows(),
         simd::fma_rows,
         simd::fp_arithmetic_rows,
         simd::fp_compare_rows,

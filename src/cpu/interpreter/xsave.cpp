@@ -179,7 +179,7 @@ void apply_components(Cpu& cpu, const Insn& insn, SaveArea& image, std::uint64_t
     const unsigned count = vector_register_count(cpu);
     x86::FpState& fp = cpu.fp;
     if (mask & area::x87) {
-        present& area::x87 ? restore_x87(fp, image.bytes(), pointer_format(insn)) : initialize_x87(fp);
+        (present & area::x87) ? area::take_x87(image.bytes(), fp, pointer_format(insn)) : reset_x87(fp);
     }
     constexpr std::array<std::uint8_t, area::xmm_registers.size> zeros{};
     if (mask & area::sse) {

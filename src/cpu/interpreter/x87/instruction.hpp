@@ -73,7 +73,6 @@ void non_waiting(Cpu& cpu, const Insn& insn) {
 template <Handler body>
 Handler compute(const Decoded& decoded, Insn& insn) {
     insn.imm = last_opcode(decoded);
-    insn.rm &= 7; // REX.B does not extend ST(i)
     return &computing<body>;
 }
 
