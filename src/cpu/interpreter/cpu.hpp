@@ -139,6 +139,16 @@ public:
     // address.
     [[nodiscard]] std::uint64_t effective_address(const Insn& insn) const;
 
+    // `offset` as wide as the instruction's addresses.
+    [[nodiscard]] static std::uint64_t masked_address(const Insn& insn, std::uint64_t offset) {
+        return insn.address_size == 3   ? offset
+               : insn.address_size == 2 ? static_cast<std::uint32_t>(offset)
+                                        : static_cast<std::uint16_t>(offset);
+    }
+
+    // What can be accessed directly from [segment:offset] on, to the end of its page; empty if nothing.
+    [[nodiscard]] std::span<std::byte> direct(unsigned segment, std::uint64_t offset, Access access);
+
     // Whether the model's linear addresses have `address` (always so outside 64-bit mode's code).
     [[nodiscard]] bool canonical(std::uint64_t address) const {
         return static_cast<std::uint64_t>(static_cast<std::int64_t>(address << 16) >> 16) == address;
@@ -236,6 +246,13 @@ public:
 
     // The current block must not be continued: translations, modes or code changed.
     void end_block() { block_ended_ = true; }
+
+    // For instructions that repeat: whether events wait, and whether each iteration counts as an instruction.
+    [[nodiscard]] bool interrupted() const {
+        return block_ended_ || (signals_.pending() & wanted_signals_) != 0 || stepping_;
+    }
+
+    [[nodiscard]] bool steps() const { return stepping_; }
 
     [[nodiscard]] Signals& signals() { return signals_; }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/interpreter/cpu.hpp"
+#include "cpu/interpreter/wide_integer.hpp"
 
 #include <atomic>
 #include <cstring>
@@ -51,16 +52,22 @@ template <class T>
     return (address & (sizeof(T) - 1)) == 0;
 }
 
+// The value at a naturally aligned address becomes `desired` if it is `expected`, in one step for all processors;
+// else `expected` becomes the value.
+template <class T>
+inline bool compare_exchange(std::byte* at, T& expected, T desired) {
+    if constexpr (sizeof(T) <= 8) {
+        return std::atomic_ref<T>(*reinterpret_cast<T*>(at)).compare_exchange_strong(expected, desired);
+    } else {
+        return compare_exchange_16(at, expected, desired);
+    }
+}
+
 // ---- addresses ----
 
 inline std::uint64_t Cpu::effective_address(const Insn& insn) const {
-    const std::uint64_t address = regs[insn.base] + (regs[insn.index] << insn.scale) +
-                                  static_cast<std::uint64_t>(std::int64_t{insn.disp});
-    switch (insn.address_size) {
-    case 3: return address;
-    case 2: return static_cast<std::uint32_t>(address);
-    default: return static_cast<std::uint16_t>(address);
-    }
+    return masked_address(insn, regs[insn.base] + (regs[insn.index] << insn.scale) +
+                                    static_cast<std::uint64_t>(std::int64_t{insn.disp}));
 }
 
 inline std::uint64_t Cpu::linear(unsigned segment, std::uint64_t offset, unsigned size, Access access) {
@@ -166,9 +173,8 @@ inline T Cpu::modify_at(std::uint64_t linear, unsigned segment, bool locked, Cha
         const BusLock lock(shared_);
         return modify_slow<T>(linear, segment, change);
     }
-    std::atomic_ref<T> cell(*reinterpret_cast<T*>(host));
-    T old = cell.load(std::memory_order_relaxed);
-    while (!cell.compare_exchange_weak(old, change(old))) {
+    T old = load_host<T>(reinterpret_cast<std::uintptr_t>(host));
+    while (!compare_exchange(host, old, change(old))) {
     }
     if (!hit) {
         locked_written(linear, sizeof(T));

@@ -87,6 +87,8 @@ public:
         carries_ ^= flip << 62;
     }
 
+    void set_af(bool adjust) { carries_ = (carries_ & ~std::uint64_t{8}) | (adjust ? 8U : 0U); }
+
     // ZF alone; SF and PF stay.
     void set_zf(bool zero) { set_arithmetic((arithmetic() & ~x86::flag::zf) | (zero ? x86::flag::zf : 0)); }
 

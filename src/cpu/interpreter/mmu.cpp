@@ -200,6 +200,20 @@ std::uint64_t Cpu::next_page(std::uint64_t linear) const {
     return long_mode() ? next : static_cast<std::uint32_t>(next);
 }
 
+std::span<std::byte> Cpu::direct(unsigned segment, std::uint64_t offset, Access access) {
+    const std::uint64_t end = accessible_end_[segment][access == Access::write];
+    if (offset >= end) {
+        return {};
+    }
+    const std::uint64_t address = linear(segment, offset, 1, access);
+    const TlbEntry& entry = data_tlb_->at(address);
+    if ((access == Access::write ? entry.write_tag : entry.read_tag) != page_of(address)) {
+        return {};
+    }
+    const std::uint64_t size = std::min(memory::page_size - page_offset(address), end - offset);
+    return {reinterpret_cast<std::byte*>(entry.addend + address), size};
+}
+
 void Cpu::probe(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights) {
     check_access(linear, size, access, segment);
     static_cast<void>(translate_data(linear, access, rights));

@@ -41,4 +41,10 @@ auto by_word_width(const Insn& insn, F f) {
     }
 }
 
+// A row's select for a handler without forms.
+template <auto handler>
+Handler always(const Decoded&, Insn&) {
+    return handler;
+}
+
 } // namespace strata::cpu::interpreter

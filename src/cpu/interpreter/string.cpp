@@ -1,0 +1,263 @@
+// String instructions: MOVS, CMPS, STOS, LODS, SCAS, with repeat prefixes. SDM volume 2; volume 1
+// section 7.3.9. A repeated instruction is done a page at a time; between pages it lets events in, with its
+// registers up to date.
+#include "cpu/interpreter/cpu.hpp"
+#include "cpu/interpreter/groups.hpp"
+#include "cpu/interpreter/select.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace strata::cpu::interpreter {
+
+namespace {
+
+// T is the element, A an index register's width.
+
+template <class T>
+std::uint64_t element_step(const Cpu& cpu) {
+    return cpu.other_flags & x86::flag::df ? std::uint64_t{0} - sizeof(T) : sizeof(T);
+}
+
+template <class A>
+void advance(Cpu& cpu, unsigned index, std::uint64_t distance) {
+    cpu.set_reg<A>(index, static_cast<A>(cpu.reg<A>(index) + distance));
+}
+
+// Memory at an index register that can be worked on directly, forwards.
+template <class T, class A>
+std::span<std::byte> run_at(Cpu& cpu, unsigned segment, unsigned index, Access access) {
+    const A offset = cpu.reg<A>(index);
+    const std::span<std::byte> bytes = cpu.direct(segment, offset, access);
+    const std::uint64_t to_wrap = std::uint64_t{std::numeric_limits<A>::max()} - offset;
+    return bytes.first(std::min<std::uint64_t>(bytes.size(), to_wrap) / sizeof(T) * sizeof(T));
+}
+
+bool backwards(const Cpu& cpu) { return cpu.other_flags & x86::flag::df; }
+
+template <class T>
+T element(const std::byte* from) {
+    return load_host<T>(reinterpret_cast<std::uintptr_t>(from));
+}
+
+// Each operation has one(), a single element, and many(), as many of `count` elements as can be done directly
+// (0: do one). Comparisons stop behind the element that ends a repetition.
+
+struct Movs {
+    static constexpr bool compares = false;
+
+    template <class T, class A>
+    static void one(Cpu& cpu, const Insn& insn) {
+        cpu.store<T>(x86::es, cpu.reg<A>(x86::rdi), cpu.load<T>(insn.segment, cpu.reg<A>(x86::rsi)));
+        const std::uint64_t step = element_step<T>(cpu);
+        advance<A>(cpu, x86::rsi, step);
+        advance<A>(cpu, x86::rdi, step);
+    }
+
+    template <class T, class A>
+    static std::uint64_t many(Cpu& cpu, const Insn& insn, std::uint64_t count) {
+        const auto from = run_at<T, A>(cpu, insn.segment, x86::rsi, Access::read);
+        const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write);
+        const std::uint64_t done = std::min(count, std::min(from.size(), to.size()) / sizeof(T));
+        const std::uint64_t bytes = done * sizeof(T);
+        const auto distance =
+            reinterpret_cast<std::uintptr_t>(to.data()) - reinterpret_cast<std::uintptr_t>(from.data());
+        if (distance >= bytes) {
+            std::memmove(to.data(), from.data(), bytes);
+        } else { // the destination overlaps what is still to be read: elements repeat
+            for (std::uint64_t at = 0; at < bytes; at += sizeof(T)) {
+                std::memmove(to.data() + at, from.data() + at, sizeof(T));
+            }
+        }
+        advance<A>(cpu, x86::rsi, bytes);
+        advance<A>(cpu, x86::rdi, bytes);
+        return done;
+    }
+};
+
+struct Stos {
+    static constexpr bool compares = false;
+
+    template <class T, class A>
+    static void one(Cpu& cpu, const Insn&) {
+        cpu.store<T>(x86::es, cpu.reg<A>(x86::rdi), cpu.reg<T>(x86::rax));
+        advance<A>(cpu, x86::rdi, element_step<T>(cpu));
+    }
+
+    template <class T, class A>
+    static std::uint64_t many(Cpu& cpu, const Insn&, std::uint64_t count) {
+        const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write);
+        const std::uint64_t done = std::min(count, to.size() / sizeof(T));
+        const T value = cpu.reg<T>(x86::rax);
+        for (std::uint64_t i = 0; i < done; ++i) {
+            store_host(reinterpret_cast<std::uintptr_t>(to.data() + i * sizeof(T)), value);
+        }
+        advance<A>(cpu, x86::rdi, done * sizeof(T));
+        return done;
+    }
+};
+
+struct Lods {
+    static constexpr bool compares = false;
+
+    template <class T, class A>
+    static void one(Cpu& cpu, const Insn& insn) {
+        cpu.set_reg<T>(x86::rax, cpu.load<T>(insn.segment, cpu.reg<A>(x86::rsi)));
+        advance<A>(cpu, x86::rsi, element_step<T>(cpu));
+    }
+
+    template <class T, class A>
+    static std::uint64_t many(Cpu&, const Insn&, std::uint64_t) {
+        return 0;
+    }
+};
+
+bool repeats(const Insn& insn, bool equal) { return equal == (insn.rep == 1); }
+
+struct Scas {
+    static constexpr bool compares = true;
+
+    template <class T>
+    static void compare(Cpu& cpu, T memory) {
+        const T accumulator = cpu.reg<T>(x86::rax);
+        cpu.flags.set_sub(accumulator, memory, static_cast<T>(accumulator - memory));
+    }
+
+    template <class T, class A>
+    static void one(Cpu& cpu, const Insn&) {
+        compare(cpu, cpu.load<T>(x86::es, cpu.reg<A>(x86::rdi)));
+        advance<A>(cpu, x86::rdi, element_step<T>(cpu));
+    }
+
+    template <class T, class A>
+    static std::uint64_t many(Cpu& cpu, const Insn& insn, std::uint64_t count) {
+        const auto at = run_at<T, A>(cpu, x86::es, x86::rdi, Access::read);
+        const std::uint64_t most = std::min(count, at.size() / sizeof(T));
+        if (most == 0) {
+            return 0;
+        }
+        const T wanted = cpu.reg<T>(x86::rax);
+        std::uint64_t done = 1;
+        while (done < most && repeats(insn, element<T>(at.data() + (done - 1) * sizeof(T)) == wanted)) {
+            ++done;
+        }
+        compare(cpu, element<T>(at.data() + (done - 1) * sizeof(T)));
+        advance<A>(cpu, x86::rdi, done * sizeof(T));
+        return done;
+    }
+};
+
+struct Cmps {
+    static constexpr bool compares = true;
+
+    template <class T, class A>
+    static void one(Cpu& cpu, const Insn& insn) {
+        const T first = cpu.load<T>(insn.segment, cpu.reg<A>(x86::rsi));
+        const T second = cpu.load<T>(x86::es, cpu.reg<A>(x86::rdi));
+        cpu.flags.set_sub(first, second, static_cast<T>(first - second));
+        const std::uint64_t step = element_step<T>(cpu);
+        advance<A>(cpu, x86::rsi, step);
+        advance<A>(cpu, x86::rdi, step);
+    }
+
+    template <class T, class A>
+    static std::uint64_t many(Cpu& cpu, const Insn& insn, std::uint64_t count) {
+        const auto from = run_at<T, A>(cpu, insn.segment, x86::rsi, Access::read);
+        const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::read);
+        const std::uint64_t most = std::min(count, std::min(from.size(), to.size()) / sizeof(T));
+        if (most == 0) {
+            return 0;
+        }
+        std::uint64_t done = 0;
+        T first{}, second{};
+        do {
+            first = element<T>(from.data() + done * sizeof(T));
+            second = element<T>(to.data() + done * sizeof(T));
+            ++done;
+        } while (done < most && repeats(insn, first == second));
+        cpu.flags.set_sub(first, second, static_cast<T>(first - second));
+        advance<A>(cpu, x86::rsi, done * sizeof(T));
+        advance<A>(cpu, x86::rdi, done * sizeof(T));
+        return done;
+    }
+};
+
+template <class Op, class T, class A>
+void single(Cpu& cpu, const Insn& insn) {
+    Op::template one<T, A>(cpu, insn);
+}
+
+template <class Op, class T, class A>
+void repeated(Cpu& cpu, const Insn& insn) {
+    while (const A count = cpu.reg<A>(x86::rcx)) {
+        std::uint64_t done = 0;
+        if (!cpu.steps() && !backwards(cpu)) {
+            done = Op::template many<T, A>(cpu, insn, count);
+        }
+        if (done == 0) {
+            Op::template one<T, A>(cpu, insn);
+            done = 1;
+        }
+        const auto left = static_cast<A>(count - done);
+        cpu.set_reg<A>(x86::rcx, left);
+        if (left == 0 || (Op::compares && !repeats(insn, cpu.flags.zf()))) {
+            return;
+        }
+        if (cpu.interrupted()) { // it goes on when the event has been dealt with
+            cpu.rip() -= insn.length;
+            cpu.end_block();
+            return;
+        }
+    }
+}
+
+template <class Op, class T>
+Handler select_string(const Decoded&, Insn& insn) {
+    const auto pick = [&]<class A>(A) -> Handler {
+        return insn.rep != 0 ? repeated<Op, T, A> : single<Op, T, A>;
+    };
+    switch (insn.address_size) {
+    case 1: return pick(std::uint16_t{});
+    case 2: return pick(std::uint32_t{});
+    default: return pick(std::uint64_t{});
+    }
+}
+
+// MOVSD and CMPSD are names of SSE2 instructions too.
+template <class Op>
+Handler select_doubleword(const Decoded& decoded, Insn& insn) {
+    if (decoded.info.meta.category != ZYDIS_CATEGORY_STRINGOP) {
+        return nullptr;
+    }
+    return select_string<Op, std::uint32_t>(decoded, insn);
+}
+
+constexpr Row rows[] = {
+    {ZYDIS_MNEMONIC_MOVSB, select_string<Movs, std::uint8_t>},
+    {ZYDIS_MNEMONIC_MOVSW, select_string<Movs, std::uint16_t>},
+    {ZYDIS_MNEMONIC_MOVSD, select_doubleword<Movs>},
+    {ZYDIS_MNEMONIC_MOVSQ, select_string<Movs, std::uint64_t>},
+    {ZYDIS_MNEMONIC_CMPSB, select_string<Cmps, std::uint8_t>},
+    {ZYDIS_MNEMONIC_CMPSW, select_string<Cmps, std::uint16_t>},
+    {ZYDIS_MNEMONIC_CMPSD, select_doubleword<Cmps>},
+    {ZYDIS_MNEMONIC_CMPSQ, select_string<Cmps, std::uint64_t>},
+    {ZYDIS_MNEMONIC_STOSB, select_string<Stos, std::uint8_t>},
+    {ZYDIS_MNEMONIC_STOSW, select_string<Stos, std::uint16_t>},
+    {ZYDIS_MNEMONIC_STOSD, select_string<Stos, std::uint32_t>},
+    {ZYDIS_MNEMONIC_STOSQ, select_string<Stos, std::uint64_t>},
+    {ZYDIS_MNEMONIC_LODSB, select_string<Lods, std::uint8_t>},
+    {ZYDIS_MNEMONIC_LODSW, select_string<Lods, std::uint16_t>},
+    {ZYDIS_MNEMONIC_LODSD, select_string<Lods, std::uint32_t>},
+    {ZYDIS_MNEMONIC_LODSQ, select_string<Lods, std::uint64_t>},
+    {ZYDIS_MNEMONIC_SCASB, select_string<Scas, std::uint8_t>},
+    {ZYDIS_MNEMONIC_SCASW, select_string<Scas, std::uint16_t>},
+    {ZYDIS_MNEMONIC_SCASD, select_string<Scas, std::uint32_t>},
+    {ZYDIS_MNEMONIC_SCASQ, select_string<Scas, std::uint64_t>},
+};
+
+} // namespace
+
+Rows string_rows() { return rows; }
+
+} // namespace strata::cpu::interpreter
