@@ -46,6 +46,14 @@ template <std::integral T>
     return to_block(lanes<T>(a) > lanes<T>(b));
 }
 
+[[nodiscard]] inline Block and_(Block a, Block b) { return a & b; }
+
+[[nodiscard]] inline Block and_not(Block a, Block b) { return ~a & b; }
+
+[[nodiscard]] inline Block or_(Block a, Block b) { return a | b; }
+
+[[nodiscard]] inline Block xor_(Block a, Block b) { return a ^ b; }
+
 // Takes b's bits where the mask has ones, else a's.
 [[nodiscard]] inline Block blend(Block a, Block b, Block mask) { return (b & mask) | (a & ~mask); }
 

@@ -9,14 +9,6 @@ namespace {
 
 using std::int16_t, std::int32_t, std::int64_t, std::int8_t;
 
-Block and_(Block a, Block b) { return a & b; }
-
-Block and_not(Block a, Block b) { return ~a & b; }
-
-Block or_(Block a, Block b) { return a | b; }
-
-Block xor_(Block a, Block b) { return a ^ b; }
-
 // ZF: no bit of both; CF: no bit of the source alone. Only the bits of `mask` count.
 template <std::uint64_t mask, std::size_t blocks>
 void test(Cpu& cpu, const Insn& insn) {

@@ -11,14 +11,6 @@ void raise_invalid_opcode(Cpu& cpu, const Insn&) { cpu.raise_ud(); }
 
 void raise_not_available(Cpu& cpu, const Insn&) { cpu.raise(x86::Vector::device_not_available); }
 
-bool uses_mmx(const Decoded& decoded) {
-    return std::ranges::any_of(std::span(decoded.operands, decoded.info.operand_count),
-                               [](const auto& operand) {
-                                   return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-                                          ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_MMX;
-                               });
-}
-
 bool is_vector_encoding(const ZydisDecodedInstruction& info) {
     return info.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ||
            (info.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
@@ -44,6 +36,14 @@ Handler select_form(const Decoded& decoded, Insn& insn, Handler narrow, Handler 
     case Availability::device_not_available: return &raise_not_available;
     }
     return nullptr;
+}
+
+bool uses_mmx(const Decoded& decoded) {
+    return std::ranges::any_of(std::span(decoded.operands, decoded.info.operand_count),
+                               [](const auto& operand) {
+                                   return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                                          ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_MMX;
+                               });
 }
 
 bool destination_is_rm(const Decoded& decoded) {

@@ -1,8 +1,8 @@
 // Packed shifts: by one count for all lanes, from a register or an immediate; by a count a lane; by whole
 // bytes. SDM volume 2B, PSLLW and following; volume 2C, VPSLLVW and following.
 #include "cpu/interpreter/simd/groups.hpp"
-#include "cpu/interpreter/simd/lanewise.hpp"
 #include "cpu/interpreter/simd/select.hpp"
+#include "cpu/interpreter/simd/shift_operations.hpp"
 
 #include <algorithm>
 
@@ -11,32 +11,6 @@ namespace {
 
 using std::int16_t, std::int32_t, std::int64_t, std::int8_t;
 using std::uint16_t, std::uint32_t, std::uint64_t, std::uint8_t;
-
-template <class T>
-Block shift_left(Block a, uint64_t count) {
-    return count < width_of<T> ? to_block(lanes<T>(a) << static_cast<T>(count)) : Block{};
-}
-
-template <class T>
-Block shift_right(Block a, uint64_t count) {
-    return count < width_of<T> ? to_block(lanes<T>(a) >> static_cast<T>(count)) : Block{};
-}
-
-// T is signed.
-template <class T>
-Block shift_right_arithmetic(Block a, uint64_t count) {
-    return to_block(lanes<T>(a) >> static_cast<T>(std::min<uint64_t>(count, width_of<T> - 1)));
-}
-
-__extension__ typedef unsigned __int128 Wide;
-
-Block shift_bytes_left(Block a, uint64_t count) {
-    return count < 16 ? std::bit_cast<Block>(std::bit_cast<Wide>(a) << (count * 8)) : Block{};
-}
-
-Block shift_bytes_right(Block a, uint64_t count) {
-    return count < 16 ? std::bit_cast<Block>(std::bit_cast<Wide>(a) >> (count * 8)) : Block{};
-}
 
 template <class T>
 Block shift_lanes_left(Block a, Block counts) {
@@ -53,8 +27,6 @@ Block shift_lanes_right_arithmetic(Block a, Block counts) {
         [](uint32_t value, uint32_t count) { return static_cast<int32_t>(value) >> std::min(count, 31U); }, a,
         counts);
 }
-
-using Shift = Block (*)(Block, uint64_t);
 
 template <std::size_t blocks>
 void write_shifted(Cpu& cpu, const Insn& insn, Shift shift, Vector<blocks> value, uint64_t count) {

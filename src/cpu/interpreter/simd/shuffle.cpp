@@ -1,8 +1,8 @@
 // Rearrangements within 128-bit blocks: PSHUF*, SHUF*, UNPCK*, PUNPCK*, PACK*, PALIGNR, VPERMIL*, MOV*DUP.
 // SDM volume 2, by instruction.
 #include "cpu/interpreter/simd/groups.hpp"
-#include "cpu/interpreter/simd/lanewise.hpp"
 #include "cpu/interpreter/simd/select.hpp"
+#include "cpu/interpreter/simd/shuffle_operations.hpp"
 
 #include <array>
 
@@ -20,15 +20,6 @@ Block shuffle_doublewords(Block b, uint8_t order) {
         result[i] = lanes<uint32_t>(b)[order >> 2 * i & 3];
     }
     return to_block(result);
-}
-
-// Four words of a quadword.
-uint64_t shuffle_quadword(uint64_t value, uint8_t order) {
-    uint64_t result = 0;
-    for (unsigned i = 0; i < 4; ++i) {
-        result |= (value >> 16 * (order >> 2 * i & 3) & 0xFFFF) << 16 * i;
-    }
-    return result;
 }
 
 Block shuffle_low_words(Block b, uint8_t order) { return Block{shuffle_quadword(b[0], order), b[1]}; }
@@ -57,11 +48,6 @@ Block align_right(Block a, Block b, uint8_t offset) {
 
 // ---- chosen by a register ----
 
-Block shuffle_bytes(Block a, Block b) {
-    const auto bytes = std::bit_cast<std::array<uint8_t, 16>>(a);
-    return map<uint8_t>([&](uint8_t control) { return control & 0x80 ? 0 : bytes[control & 0xF]; }, b);
-}
-
 Block permute_singles_by(Block a, Block b) {
     return map<uint32_t>([&](uint32_t control) { return lanes<uint32_t>(a)[control & 3]; }, b);
 }
@@ -71,30 +57,6 @@ Block permute_doubles_by(Block a, Block b) {
 }
 
 // ---- fixed ----
-
-template <class T>
-Block unpack_low(Block a, Block b) {
-    return rearrange<T>(a, b, [](int i) { return i / 2 + i % 2 * static_cast<int>(lane_count<T>); });
-}
-
-template <class T>
-Block unpack_high(Block a, Block b) {
-    return rearrange<T>(a, b, [](int i) {
-        return (i + static_cast<int>(lane_count<T>)) / 2 + i % 2 * static_cast<int>(lane_count<T>);
-    });
-}
-
-// a's lanes, then b's, each saturated to half its width.
-template <class From, class To>
-Block pack(Block a, Block b) {
-    constexpr unsigned count = lane_count<From>;
-    Lanes<To> result{};
-    for (unsigned i = 0; i < count; ++i) {
-        result[i] = saturate<To, int>(lanes<From>(a)[i]);
-        result[count + i] = saturate<To, int>(lanes<From>(b)[i]);
-    }
-    return to_block(result);
-}
 
 Block duplicate_even(Block b) {
     return rearrange<uint32_t>(b, b, [](int i) { return i & ~1; });
