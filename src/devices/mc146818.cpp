@@ -339,6 +339,10 @@ void Mc146818::reset() {
 }
 
 void Mc146818::visit(StateVisitor& visitor) {
+    if (!visitor.loading()) {
+        catch_up();
+        update();
+    }
     visitor.field("cells", cells_);
     visitor.field_up_to("index", index_, cell_count - 1);
     visitor.field("offset", offset_);
