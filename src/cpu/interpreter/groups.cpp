@@ -45,6 +45,21 @@ const std::vector<Rows>& instruction_groups() {
         simd::fp_horizontal_rows,
         simd::fp_round_rows,
         simd::integer_arithmetic_rows,
+        simd::aes_rows,
+        simd::blend_rows,
+        simd::control_rows,
+        simd::element_rows,
+        simd::gather_rows,
+        simd::logic_rows,
+        simd::masked_move_rows,
+        simd::move_rows,
+        simd::move_partial_rows,
+        simd::permute_rows,
+        simd::polynomial_rows,
+        simd::sha_rows,
+        simd::shift_rows,
+        simd::shuffle_rows,
+        simd::string_rows,
     };
     return groups;
 }
