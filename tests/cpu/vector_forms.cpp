@@ -120,6 +120,9 @@ std::vector<VectorForm> vector_forms(bool (*wanted)(const ZydisDecodedInstructio
             continue;
         }
         for (unsigned opcode = 0; opcode < 256; ++opcode) {
+            if (!form.vex && form.map == 1 && (opcode == 0x38 || opcode == 0x3A)) {
+                continue; // the other maps
+            }
             for (unsigned extension = 0; extension < 8; ++extension) {
                 form.opcode = static_cast<std::uint8_t>(opcode);
                 form.extension = static_cast<std::uint8_t>(extension);

@@ -198,7 +198,9 @@ Handler select_handler(const x86::Model& model, const Decoded& decoded, Insn& in
         return nullptr;
     }
     for (const Row& row : row_table().of(decoded.info.mnemonic)) {
-        if (const Handler handler = row.select(decoded, insn)) {
+        Insn adjusted = insn;
+        if (const Handler handler = row.select(decoded, adjusted)) {
+            insn = adjusted;
             return handler;
         }
     }

@@ -12,7 +12,7 @@ Block blend_lanes(Block a, Block b, std::uint8_t chosen) {
     return blend(a, b, lane_mask<T>(chosen));
 }
 
-// The mask's register is XMM0, or for VEX in bits 7:4 of the immediate.
+// The mask's register is insn.extra: 0 in the legacy form, which implies XMM0.
 template <class T, std::size_t blocks>
 void blend_variable(Cpu& cpu, const Insn& insn) {
     const auto b = source<blocks>(cpu, insn), a = read<blocks>(cpu, insn.vvvv),
@@ -26,7 +26,6 @@ void blend_variable(Cpu& cpu, const Insn& insn) {
 
 template <class T>
 Handler select_variable(const Decoded& decoded, Insn& insn) {
-    insn.extra = insn.vex ? immediate(insn) >> 4 & (decoded.long_mode ? 0xF : 7) : 0;
     return select_form(decoded, insn, &blend_variable<T, 1>, &blend_variable<T, 2>);
 }
 

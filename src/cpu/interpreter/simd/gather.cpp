@@ -69,8 +69,6 @@ Handler select_gather(const Decoded& decoded, Insn& insn) {
         return nullptr;
     }
     insn.extra = static_cast<std::uint8_t>(index);
-    insn.index = zero_slot;
-    insn.scale = std::countr_zero(static_cast<unsigned>(memory.scale)) & 3;
     return select_form(decoded, insn, &gather<Data, Index, 1>, &gather<Data, Index, 2>);
 }
 
