@@ -1,60 +1,14 @@
 // A processor with descriptor tables in a little memory, for tests of the system architecture.
 #pragma once
 
-#include "base/clock.hpp"
-#include "cpu/interpreter/cpu.hpp"
-#include "cpu/interpreter/shared.hpp"
+#include "cpu/interpreter/decoder.hpp"
 #include "cpu/x86/descriptor.hpp"
+#include "cpu_fixture.hpp"
 
-#include <gtest/gtest.h>
-
-#include <map>
 #include <optional>
 #include <utility>
 
 namespace strata::cpu::interpreter {
-
-// Ports and platform MSRs that remember what was written.
-class RecordingBus final : public Bus {
-public:
-    std::uint32_t read_port(std::uint16_t port, unsigned) override { return ports[port]; }
-
-    void write_port(std::uint16_t port, unsigned, std::uint32_t value) override { ports[port] = value; }
-
-    std::uint64_t read_mmio(memory::GuestPhysical, unsigned) override { return ~std::uint64_t{0}; }
-
-    void write_mmio(memory::GuestPhysical, unsigned, std::uint64_t) override {}
-
-    std::optional<std::uint8_t> acknowledge_interrupt() override {
-        return std::exchange(interrupt, std::nullopt);
-    }
-
-    std::optional<std::uint64_t> read_msr(std::uint32_t index) override {
-        const auto found = msrs.find(index);
-        return found == msrs.end() ? std::nullopt : std::optional{found->second};
-    }
-
-    bool write_msr(std::uint32_t index, std::uint64_t value) override {
-        const auto found = msrs.find(index);
-        if (found != msrs.end()) {
-            found->second = value;
-        }
-        return found != msrs.end();
-    }
-
-    std::uint8_t task_priority() override { return priority; }
-
-    void set_task_priority(std::uint8_t value) override { priority = value; }
-
-    void adjust_cpuid(std::uint32_t, std::uint32_t, std::span<std::uint32_t, 4>) override {}
-
-    void floating_point_error() override {}
-
-    std::map<std::uint16_t, std::uint32_t> ports;
-    std::map<std::uint32_t, std::uint64_t> msrs;
-    std::optional<std::uint8_t> interrupt;
-    std::uint8_t priority = 0;
-};
 
 // ---- descriptors ----
 
@@ -98,7 +52,15 @@ protected:
 
     explicit SystemTest(std::string_view model = "max")
         : memory_(std::move(*memory::GuestMemory::create(1 << 20))), shared_(*memory_, clock_),
-          cpu(shared_, {.model = *x86::find_model(model), .tsc_hz = 1'000'000'000}, bus) {}
+          decoder_(**x86::find_model(model)), cpu(shared_, config(model), bus) {
+        cpu.reset();
+    }
+
+    static VcpuConfig config(std::string_view model) {
+        VcpuConfig config;
+        config.model = *x86::find_model(model);
+        return config;
+    }
 
     // Protected mode at a privilege level, with a flat GDT, an IDT of absent gates and a 32-bit TSS.
     void enter_protected(unsigned cpl, Size size = Size::bits32) {
@@ -204,6 +166,8 @@ protected:
         return std::nullopt;
     }
 
+    static Raised raised(x86::Vector vector, std::uint32_t error = 0) { return std::pair{vector, error}; }
+
     static Raised gp(std::uint32_t error = 0) { return std::pair{x86::Vector::general_protection, error}; }
 
     static Raised np(std::uint32_t error) { return std::pair{x86::Vector::segment_not_present, error}; }
@@ -214,15 +178,32 @@ protected:
 
     static constexpr std::nullopt_t none = std::nullopt;
 
+    // Carries out one instruction, given as bytes, in the current mode.
+    Raised execute(std::initializer_list<int> code) {
+        const std::vector<std::uint8_t> bytes(code.begin(), code.end());
+        const x86::Segment& cs = cpu.system.segments[x86::cs];
+        const CodeMode mode{.size = cpu.code64() ? CodeMode::Size::bits64
+                                    : cs.big()   ? CodeMode::Size::bits32
+                                                 : CodeMode::Size::bits16,
+                            .real_or_v86 = cpu.real_or_v86()};
+        const Decoder::Result decoded = decoder_.decode(mode, bytes);
+        EXPECT_EQ(decoded.status, Decoder::Status::ok);
+        return fault_of([&] {
+            cpu.rip() += decoded.insn.length;
+            decoded.insn.handler(cpu, decoded.insn);
+        });
+    }
+
     std::uint16_t selector(unsigned segment) const { return cpu.system.segments[segment].selector; }
 
 private:
     std::unique_ptr<memory::GuestMemory> memory_;
     Clock clock_;
     Shared shared_;
+    Decoder decoder_;
 
 protected:
-    RecordingBus bus;
+    testing::FakeBus bus;
     Cpu cpu;
 };
 

@@ -10,9 +10,17 @@ using x86::Vector;
 
 // ---- control registers ----
 
+// CR4 came with CPUID.
+void require_control_register(Cpu& cpu, unsigned number) {
+    if (number == 4 && !cpu.model().has(x86::Feature::cpuid)) {
+        cpu.raise_ud();
+    }
+    require_cpl0(cpu);
+}
+
 template <class T>
 void read_control(Cpu& cpu, const Insn& insn) {
-    require_cpl0(cpu);
+    require_control_register(cpu, insn.reg);
     switch (insn.reg) {
     case 0: cpu.set_reg<T>(insn.rm, static_cast<T>(cpu.system.cr0)); break;
     case 2: cpu.set_reg<T>(insn.rm, static_cast<T>(cpu.system.cr2)); break;
@@ -32,7 +40,7 @@ void set_cr8(Cpu& cpu, std::uint64_t value) {
 
 template <class T>
 void write_control(Cpu& cpu, const Insn& insn) {
-    require_cpl0(cpu);
+    require_control_register(cpu, insn.reg);
     const std::uint64_t value = cpu.reg<T>(insn.rm);
     switch (insn.reg) {
     case 0: set_cr0(cpu, value); break;

@@ -20,7 +20,7 @@ Cpu::~Cpu() { shared_.detach(*mailbox_); }
 void Cpu::set_rflags(std::uint64_t value) {
     flags.set_arithmetic(value);
     const std::uint64_t before = other_flags;
-    other_flags = (value & ~flag::arithmetic) | flag::fixed;
+    other_flags = (value & x86::supported_rflags(model()) & ~flag::arithmetic) | flag::fixed;
     constexpr std::uint64_t watched = flag::if_ | flag::tf | flag::vm | flag::ac | flag::rf;
     if ((before ^ other_flags) & watched) {
         mode_changed();

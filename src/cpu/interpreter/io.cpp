@@ -93,10 +93,6 @@ Handler select_output(const Decoded& decoded, Insn& insn) {
 
 // ---- INS, OUTS ----
 
-uint64_t address_mask(const Insn& insn) {
-    return insn.address_size == 1 ? 0xFFFF : insn.address_size == 2 ? 0xFFFF'FFFF : ~uint64_t{0};
-}
-
 // Moves an index or count register by `by`, as wide as the address size.
 void advance(Cpu& cpu, const Insn& insn, unsigned number, uint64_t by) {
     switch (insn.address_size) {
@@ -114,7 +110,7 @@ uint64_t step(const Cpu& cpu) {
 // The page is checked before the port is read, since reading a port cannot be undone.
 template <class T>
 void input_string_once(Cpu& cpu, const Insn& insn) {
-    const uint64_t offset = cpu.regs[x86::rdi] & address_mask(insn);
+    const uint64_t offset = Cpu::masked_address(insn, cpu.regs[x86::rdi]);
     cpu.probe_linear(cpu.linear(x86::es, offset, sizeof(T), Access::write), sizeof(T), Access::write);
     const auto port = cpu.reg<uint16_t>(x86::rdx);
     cpu.store<T>(x86::es, offset, static_cast<T>(cpu.bus().read_port(port, sizeof(T))));
@@ -123,7 +119,7 @@ void input_string_once(Cpu& cpu, const Insn& insn) {
 
 template <class T>
 void output_string_once(Cpu& cpu, const Insn& insn) {
-    const auto value = cpu.load<T>(insn.segment, cpu.regs[x86::rsi] & address_mask(insn));
+    const auto value = cpu.load<T>(insn.segment, Cpu::masked_address(insn, cpu.regs[x86::rsi]));
     cpu.bus().write_port(cpu.reg<uint16_t>(x86::rdx), sizeof(T), value);
     advance(cpu, insn, x86::rsi, step<T>(cpu));
 }
@@ -133,19 +129,20 @@ void output_string_once(Cpu& cpu, const Insn& insn) {
 template <class T, auto once>
 void string(Cpu& cpu, const Insn& insn) {
     check_port(cpu, cpu.reg<uint16_t>(x86::rdx), sizeof(T));
-    cpu.end_block();
     if (insn.rep == 0) {
         once(cpu, insn);
+        cpu.end_block();
         return;
     }
-    while ((cpu.regs[x86::rcx] & address_mask(insn)) != 0) {
+    while (Cpu::masked_address(insn, cpu.regs[x86::rcx]) != 0) {
         once(cpu, insn);
         advance(cpu, insn, x86::rcx, ~uint64_t{0});
-        if (cpu.signals().pending() != 0 && (cpu.regs[x86::rcx] & address_mask(insn)) != 0) {
+        if (cpu.interrupted() && Cpu::masked_address(insn, cpu.regs[x86::rcx]) != 0) {
             cpu.rip() -= insn.length;
-            return;
+            break;
         }
     }
+    cpu.end_block();
 }
 
 Handler select_input_string(const Decoded&, Insn& insn) {

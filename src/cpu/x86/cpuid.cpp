@@ -2,6 +2,7 @@
 // APM volume 3 appendix E; XSAVE sizes SDM volume 1 section 13.
 #include "base/bits.hpp"
 #include "cpu/x86/model.hpp"
+#include "cpu/x86/registers.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -222,6 +223,13 @@ std::uint64_t supported_xcr0(const Model& model) {
         return 0;
     }
     return xcr0_x87 | xcr0_sse | (model.has(Feature::avx) ? xcr0_avx : 0);
+}
+
+std::uint64_t supported_rflags(const Model& model) {
+    constexpr std::uint64_t i386 = flag::arithmetic | flag::fixed | flag::tf | flag::if_ | flag::df |
+                                   flag::iopl | flag::nt | flag::rf | flag::vm;
+    return i386 | (model.has(Feature::i486) ? flag::ac : 0) | (model.has(Feature::cpuid) ? flag::id : 0) |
+           (model.has(Feature::vme) ? flag::vif | flag::vip : 0);
 }
 
 CpuidResult cpuid(const Model& model, std::uint32_t leaf, std::uint32_t subleaf,

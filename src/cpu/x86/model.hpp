@@ -151,6 +151,8 @@ struct Model {
 [[nodiscard]] std::uint32_t signature(const Model& model);
 // The bits that XCR0 may have: x87, SSE and AVX state as the model has them; 0 without XSAVE.
 [[nodiscard]] std::uint64_t supported_xcr0(const Model& model);
+// The bits of RFLAGS that the model has: AC came with the 486, ID with CPUID.
+[[nodiscard]] std::uint64_t supported_rflags(const Model& model);
 
 [[nodiscard]] std::span<const Model> models();
 [[nodiscard]] Result<const Model*> find_model(std::string_view name);
