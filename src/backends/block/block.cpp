@@ -1,6 +1,7 @@
 #include "backends/block/block.hpp"
 
 #include "backends/block/formats.hpp"
+#include "backends/block/qcow2/image.hpp"
 #include "backends/block/raw.hpp"
 
 #include <algorithm>
@@ -12,6 +13,11 @@ namespace {
 
 // Raw is last: it recognises everything.
 constexpr std::array table{
+    Format{.name = "qcow2",
+           .recognise = is_qcow2,
+           .open = open_qcow2,
+           .info = qcow2_info,
+           .create = create_qcow2},
     Format{.name = "raw",
            .recognise = [](std::span<const std::byte>) { return true; },
            .open =

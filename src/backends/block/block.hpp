@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +32,9 @@ public:
     // The range may read as anything afterwards / reads as zeros afterwards, giving up space where it can.
     virtual Result<void> discard(std::uint64_t offset, std::uint64_t length) = 0;
     virtual Result<void> write_zeroes(std::uint64_t offset, std::uint64_t length) = 0;
+
+    // How many bytes from `offset` (< size()) on are known to read as zeros without being looked at.
+    virtual Result<std::uint64_t> zeroes_at(std::uint64_t /*offset*/) { return 0; }
 };
 
 struct OpenOptions {
@@ -59,9 +63,20 @@ struct CreateOptions {
     std::string format = "qcow2";
     std::uint64_t size = 0; // 0 with a backing file: its size
     std::optional<std::string> backing_file{};
-    std::string backing_format{}; // required with a backing file
+    std::string backing_format{};   // required with a backing file
+    std::uint64_t cluster_size = 0; // of qcow2; 0: the usual one
 };
 
+// Replaces what is there.
 [[nodiscard]] Result<void> create_image(const std::string& path, const CreateOptions& options);
+
+// Called now and then with how many bytes of how many are done.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
+// Makes an image at `to` with the contents of that at `from`, all backing files included. `options.size` is
+// not used.
+[[nodiscard]] Result<void> convert_image(const std::string& from, const OpenOptions& open,
+                                         const std::string& to, const CreateOptions& options,
+                                         const Progress& progress);
 
 } // namespace strata::backends

@@ -153,6 +153,18 @@ Result<void> ImageFile::write_zeroes(std::uint64_t offset, std::uint64_t length)
     return write_zero_bytes(offset, length);
 }
 
+Result<std::uint64_t> ImageFile::hole_at(std::uint64_t offset) const {
+    const off_t data = lseek(file_.get(), static_cast<off_t>(offset), SEEK_DATA);
+    if (data >= 0) {
+        return static_cast<std::uint64_t>(data) - offset;
+    }
+    if (errno != ENXIO) {
+        return 0; // the host does not know
+    }
+    const auto end = size();
+    return end && *end > offset ? *end - offset : 0;
+}
+
 Result<void> ImageFile::write_zero_bytes(std::uint64_t offset, std::uint64_t length) {
     static constexpr std::array<std::byte, 65536> zeros{};
     while (length > 0) {

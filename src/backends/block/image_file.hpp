@@ -43,6 +43,9 @@ public:
     // The range reads as zeros afterwards; it gives up its space if the host can do that.
     Result<void> write_zeroes(std::uint64_t offset, std::uint64_t length);
 
+    // How many bytes from `offset` on are a hole.
+    [[nodiscard]] Result<std::uint64_t> hole_at(std::uint64_t offset) const;
+
 private:
     ImageFile(FileDescriptor file, std::string path, Access access, bool block_device)
         : file_(std::move(file)), path_(std::move(path)), access_(access), block_device_(block_device) {}

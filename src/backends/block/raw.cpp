@@ -45,6 +45,8 @@ public:
         return file_.write_zeroes(offset, length);
     }
 
+    Result<std::uint64_t> zeroes_at(std::uint64_t offset) override { return file_.hole_at(offset); }
+
 private:
     // A guest that writes another format's header into an image whose format was guessed would choose, at the
     // next start, which host files are read as its backing file.
