@@ -1,5 +1,6 @@
 #include "generator.hpp"
 
+#include "cpu/x86/state.hpp"
 #include "initial_state.hpp"
 #include "steering.hpp"
 #include "tolerance.hpp"
@@ -27,6 +28,12 @@ std::uint64_t code_start(Random& random) {
 
 bool reads(const ZydisDecodedInstruction& info, std::uint64_t flags) {
     return info.cpu_flags != nullptr && (info.cpu_flags->tested & flags) != 0;
+}
+
+// No kernel can return to user code whose stack pointer is not canonical.
+bool is_canonical(std::uint64_t address) {
+    const std::uint64_t upper = address >> 47;
+    return upper == 0 || upper == (std::uint64_t{1} << 17) - 1;
 }
 
 // Builds one case, instruction by instruction.
@@ -60,8 +67,13 @@ private:
             planned.decoded.info.mnemonic != form.mnemonic || reads(planned.decoded.info, undefined_flags_)) {
             return false;
         }
+        if (vendor_specific(planned.decoded)) {
+            return false;
+        }
         std::ranges::copy(bytes.first(planned.decoded.info.length), input.code.begin() + input.code_size);
-        if (!steering_.fit(planned)) {
+        const Registers before = input.registers;
+        if (!steering_.fit(planned) || !is_canonical(input.registers.gpr[cpu::x86::rsp])) {
+            input.registers = before;
             return false;
         }
         undefined_flags_ =

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cpuid.h>
 #include <cstring>
-#include <optional>
-#include <vector>
+#include <span>
 
 namespace strata::oracle {
 
@@ -115,7 +114,41 @@ constexpr std::array exclusions{
     Exclusion{ZYDIS_MNEMONIC_LGS, "would lose the base that the cases rely on"},
 };
 
+bool is_branch(ZydisInstructionCategory category) {
+    return category == ZYDIS_CATEGORY_COND_BR || category == ZYDIS_CATEGORY_UNCOND_BR ||
+           category == ZYDIS_CATEGORY_CALL || category == ZYDIS_CATEGORY_RET;
+}
+
+bool has_prefix(const ZydisDecodedInstruction& instruction, std::uint8_t byte) {
+    return std::ranges::any_of(std::span(instruction.raw.prefixes).first(instruction.raw.prefix_count),
+                               [byte](const auto& prefix) { return prefix.value == byte; });
+}
+
 } // namespace
+
+bool vendor_specific(const ZydisDecodedInstruction& instruction) {
+    switch (instruction.mnemonic) {
+    case ZYDIS_MNEMONIC_LOOPE:
+    case ZYDIS_MNEMONIC_LOOPNE:
+        if (has_prefix(instruction, 0xF2) || has_prefix(instruction, 0xF3)) {
+            return true;
+        }
+        break;
+    case ZYDIS_MNEMONIC_LSS:
+    case ZYDIS_MNEMONIC_LFS:
+    case ZYDIS_MNEMONIC_LGS: return instruction.raw.rex.W != 0;
+    case ZYDIS_MNEMONIC_IRET:
+    case ZYDIS_MNEMONIC_IRETD:
+    case ZYDIS_MNEMONIC_IRETQ: return false;
+    default: break;
+    }
+    if (instruction.machine_mode != ZYDIS_MACHINE_MODE_LONG_64 || !is_branch(instruction.meta.category)) {
+        return false;
+    }
+    return instruction.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR
+               ? instruction.raw.rex.W != 0 && instruction.meta.category != ZYDIS_CATEGORY_RET
+               : has_prefix(instruction, 0x66);
+}
 
 cpu::x86::FeatureSet host_features() {
     cpu::x86::FeatureSet features;

@@ -14,7 +14,7 @@ std::uint64_t mask_to(unsigned bits, std::uint64_t value) {
 }
 
 bool is_stack(const ZydisDecodedOperand& operand) {
-    return operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && general_register(operand.mem.base) == 4;
+    return operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && general_register(operand.mem.base) == cpu::x86::rsp;
 }
 
 bool has_base(const ZydisDecodedOperand& operand) {
@@ -162,7 +162,9 @@ bool Steering::solve(Planned& planned, std::size_t operand_number, std::uint64_t
     const bool vsib = mem.type == ZYDIS_MEMOP_TYPE_VSIB;
     const std::uint64_t scale = vsib ? 0 : mem.scale;
     const std::uint64_t wanted = target - effective_address(planned, operand); // what is missing
-    if (has_base(operand) && !fixed(mem.base)) {
+    // Rather the index than the stack pointer.
+    const bool keep_base = general_register(mem.base) == cpu::x86::rsp && scale != 0 && !fixed(mem.index);
+    if (has_base(operand) && !keep_base && !fixed(mem.base)) {
         if (general_register(mem.base) == general_register(mem.index) && scale != 0) {
             const std::uint64_t whole =
                 target - segment_base(mem.segment) - static_cast<std::uint64_t>(mem.disp.value);

@@ -20,6 +20,8 @@ struct Tolerance {
 
     std::vector<Range> memory{};
     bool x87_pointers = false; // FOP, FIP, FDP
+    std::uint16_t fsw = 0;     // bits of the x87 status word
+    bool cr2 = false;          // which part of an operand faulted first
 };
 
 // Flags that an instruction leaves undefined, given the flags undefined before it.

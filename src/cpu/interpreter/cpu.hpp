@@ -291,7 +291,7 @@ private:
     }
 
     [[nodiscard]] Translation translate_data(std::uint64_t linear, Access access, Rights rights);
-    void check_access(std::uint64_t linear, unsigned size, Access access, unsigned segment);
+    void check_access(std::uint64_t linear, unsigned size, unsigned segment, Rights rights);
     void read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segment, Rights rights);
     void write_slow(std::uint64_t linear, const void* from, unsigned size, unsigned segment, Rights rights);
     void read_physical(const Translation& from, void* to, unsigned size);

@@ -53,12 +53,12 @@ void Cpu::select_tlb() {
     data_tlb_ = alignment_checked ? &tlb_.never : &tlb_.data[static_cast<std::size_t>(rights())];
 }
 
-void Cpu::check_access(std::uint64_t linear, unsigned size, Access, unsigned segment) {
+void Cpu::check_access(std::uint64_t linear, unsigned size, unsigned segment, Rights rights) {
     if (!canonical(linear) || !canonical(linear + size - 1)) {
         raise(segment == x86::ss ? x86::Vector::stack_fault : x86::Vector::general_protection);
     }
-    if (data_tlb_ == &tlb_.never && (system.cr0 & x86::cr0::am) && (other_flags & x86::flag::ac) &&
-        cpl_ == 3 && (linear & (std::bit_floor(size) - 1)) != 0) {
+    // data_tlb_ says that alignment is checked; what the processor itself reads of its tables is exempt.
+    if (data_tlb_ == &tlb_.never && rights == Rights::user && (linear & (std::bit_floor(size) - 1)) != 0) {
         raise(x86::Vector::alignment_check);
     }
 }
@@ -169,7 +169,7 @@ void Cpu::ram_written(memory::GuestPhysical address, unsigned size) {
 }
 
 void Cpu::read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segment, Rights rights) {
-    check_access(linear, size, Access::read, segment);
+    check_access(linear, size, segment, rights);
     const unsigned first = in_first_page(linear, size);
     const Translation here = translate_data(linear, Access::read, rights);
     if (first == size) {
@@ -183,7 +183,7 @@ void Cpu::read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segm
 
 // Both pages are translated before anything is written.
 void Cpu::write_slow(std::uint64_t linear, const void* from, unsigned size, unsigned segment, Rights rights) {
-    check_access(linear, size, Access::write, segment);
+    check_access(linear, size, segment, rights);
     const unsigned first = in_first_page(linear, size);
     const Translation here = translate_data(linear, Access::write, rights);
     if (first == size) {
@@ -215,7 +215,7 @@ std::span<std::byte> Cpu::direct(unsigned segment, std::uint64_t offset, Access 
 }
 
 void Cpu::probe(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights) {
-    check_access(linear, size, access, segment);
+    check_access(linear, size, segment, rights);
     static_cast<void>(translate_data(linear, access, rights));
     if (in_first_page(linear, size) != size) {
         static_cast<void>(translate_data(next_page(linear), access, rights));
