@@ -41,8 +41,7 @@ bool rm_extends_opcode(const Encoding& encoding) {
 
 class Enumeration {
 public:
-    Enumeration(const Disassembler& disassembler, const cpu::x86::FeatureSet& host,
-                const cpu::x86::Model& model)
+    Enumeration(const Disassembler& disassembler, const cpu::x86::Model& host, const cpu::x86::Model& model)
         : disassembler_(disassembler), host_(host), model_(model) {}
 
     std::vector<Form> run() {
@@ -163,14 +162,14 @@ private:
     }
 
     const Disassembler& disassembler_;
-    const cpu::x86::FeatureSet& host_;
+    const cpu::x86::Model& host_;
     const cpu::x86::Model& model_;
     std::map<std::string, Form> forms_;
 };
 
 } // namespace
 
-std::vector<Form> enumerate_forms(const Disassembler& disassembler, const cpu::x86::FeatureSet& host,
+std::vector<Form> enumerate_forms(const Disassembler& disassembler, const cpu::x86::Model& host,
                                   const cpu::x86::Model& model) {
     return Enumeration(disassembler, host, model).run();
 }

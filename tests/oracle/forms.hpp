@@ -64,8 +64,7 @@ private:
 [[nodiscard]] std::string form_name(const Decoded& decoded);
 
 // All forms of code of the disassembler's width, sorted by name.
-[[nodiscard]] std::vector<Form> enumerate_forms(const Disassembler& disassembler,
-                                                const cpu::x86::FeatureSet& host,
+[[nodiscard]] std::vector<Form> enumerate_forms(const Disassembler& disassembler, const cpu::x86::Model& host,
                                                 const cpu::x86::Model& model);
 
 } // namespace strata::oracle

@@ -67,7 +67,7 @@ private:
             planned.decoded.info.mnemonic != form.mnemonic || reads(planned.decoded.info, undefined_flags_)) {
             return false;
         }
-        if (vendor_specific(planned.decoded)) {
+        if (vendor_specific(planned.decoded.info)) {
             return false;
         }
         std::ranges::copy(bytes.first(planned.decoded.info.length), input.code.begin() + input.code_size);

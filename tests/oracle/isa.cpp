@@ -1,80 +1,16 @@
 #include "isa.hpp"
 
+#include "cpu/x86/isa_features.hpp"
+
 #include <algorithm>
 #include <cpuid.h>
 #include <cstring>
 #include <span>
+#include <string>
 
 namespace strata::oracle {
 
 namespace {
-
-using cpu::x86::Feature;
-
-struct IsaFeature {
-    ZydisISASet isa;
-    Feature feature;
-};
-
-constexpr std::array isa_features{
-    IsaFeature{ZYDIS_ISA_SET_ADOX_ADCX, Feature::adx},
-    IsaFeature{ZYDIS_ISA_SET_AES, Feature::aes},
-    IsaFeature{ZYDIS_ISA_SET_AMD3DNOW, Feature::three_d_now},
-    IsaFeature{ZYDIS_ISA_SET_AVX, Feature::avx},
-    IsaFeature{ZYDIS_ISA_SET_AVX2, Feature::avx2},
-    IsaFeature{ZYDIS_ISA_SET_AVX2GATHER, Feature::avx2},
-    IsaFeature{ZYDIS_ISA_SET_AVXAES, Feature::aes},
-    IsaFeature{ZYDIS_ISA_SET_BMI1, Feature::bmi1},
-    IsaFeature{ZYDIS_ISA_SET_BMI2, Feature::bmi2},
-    IsaFeature{ZYDIS_ISA_SET_CLFLUSHOPT, Feature::clflushopt},
-    IsaFeature{ZYDIS_ISA_SET_CLFSH, Feature::clflush},
-    IsaFeature{ZYDIS_ISA_SET_CMOV, Feature::cmov},
-    IsaFeature{ZYDIS_ISA_SET_CMPXCHG16B, Feature::cx16},
-    IsaFeature{ZYDIS_ISA_SET_F16C, Feature::f16c},
-    IsaFeature{ZYDIS_ISA_SET_FCMOV, Feature::cmov},
-    IsaFeature{ZYDIS_ISA_SET_FMA, Feature::fma},
-    IsaFeature{ZYDIS_ISA_SET_FXSAVE, Feature::fxsr},
-    IsaFeature{ZYDIS_ISA_SET_FXSAVE64, Feature::fxsr},
-    IsaFeature{ZYDIS_ISA_SET_INVPCID, Feature::invpcid},
-    IsaFeature{ZYDIS_ISA_SET_LAHF, Feature::lahf_lm},
-    IsaFeature{ZYDIS_ISA_SET_LZCNT, Feature::abm},
-    IsaFeature{ZYDIS_ISA_SET_MOVBE, Feature::movbe},
-    IsaFeature{ZYDIS_ISA_SET_PCLMULQDQ, Feature::pclmulqdq},
-    IsaFeature{ZYDIS_ISA_SET_PENTIUMMMX, Feature::mmx},
-    IsaFeature{ZYDIS_ISA_SET_POPCNT, Feature::popcnt},
-    IsaFeature{ZYDIS_ISA_SET_PREFETCH_NOP, Feature::three_d_now_prefetch},
-    IsaFeature{ZYDIS_ISA_SET_RDPID, Feature::rdpid},
-    IsaFeature{ZYDIS_ISA_SET_RDRAND, Feature::rdrand},
-    IsaFeature{ZYDIS_ISA_SET_RDSEED, Feature::rdseed},
-    IsaFeature{ZYDIS_ISA_SET_RDTSCP, Feature::rdtscp},
-    IsaFeature{ZYDIS_ISA_SET_RDWRFSGS, Feature::fsgsbase},
-    IsaFeature{ZYDIS_ISA_SET_SHA, Feature::sha_ni},
-    IsaFeature{ZYDIS_ISA_SET_SMAP, Feature::smap},
-    IsaFeature{ZYDIS_ISA_SET_SSE, Feature::sse},
-    IsaFeature{ZYDIS_ISA_SET_SSE2, Feature::sse2},
-    IsaFeature{ZYDIS_ISA_SET_SSE2MMX, Feature::sse2},
-    IsaFeature{ZYDIS_ISA_SET_SSE3, Feature::pni},
-    IsaFeature{ZYDIS_ISA_SET_SSE3X87, Feature::pni},
-    IsaFeature{ZYDIS_ISA_SET_SSE4, Feature::sse4_1},
-    IsaFeature{ZYDIS_ISA_SET_SSE42, Feature::sse4_2},
-    IsaFeature{ZYDIS_ISA_SET_SSE4A, Feature::sse4a},
-    IsaFeature{ZYDIS_ISA_SET_SSEMXCSR, Feature::sse},
-    IsaFeature{ZYDIS_ISA_SET_SSE_PREFETCH, Feature::sse},
-    IsaFeature{ZYDIS_ISA_SET_SSSE3, Feature::ssse3},
-    IsaFeature{ZYDIS_ISA_SET_SSSE3MMX, Feature::ssse3},
-    IsaFeature{ZYDIS_ISA_SET_X87, Feature::fpu},
-    IsaFeature{ZYDIS_ISA_SET_XSAVE, Feature::xsave},
-    IsaFeature{ZYDIS_ISA_SET_XSAVEC, Feature::xsavec},
-    IsaFeature{ZYDIS_ISA_SET_XSAVEOPT, Feature::xsaveopt},
-};
-
-// Part of every processor with a 64-bit mode.
-constexpr std::array base_isa{
-    ZYDIS_ISA_SET_AMD,      ZYDIS_ISA_SET_FAT_NOP,  ZYDIS_ISA_SET_I186,  ZYDIS_ISA_SET_I286PROTECTED,
-    ZYDIS_ISA_SET_I286REAL, ZYDIS_ISA_SET_I386,     ZYDIS_ISA_SET_I486,  ZYDIS_ISA_SET_I486REAL,
-    ZYDIS_ISA_SET_I86,      ZYDIS_ISA_SET_LONGMODE, ZYDIS_ISA_SET_PAUSE, ZYDIS_ISA_SET_PENTIUMREAL,
-    ZYDIS_ISA_SET_PPRO,     ZYDIS_ISA_SET_RDPMC,
-};
 
 struct Exclusion {
     ZydisMnemonic mnemonic;
@@ -150,6 +86,8 @@ bool vendor_specific(const ZydisDecodedInstruction& instruction) {
                : has_prefix(instruction, 0x66);
 }
 
+namespace {
+
 cpu::x86::FeatureSet host_features() {
     cpu::x86::FeatureSet features;
     for (const auto& info : cpu::x86::feature_table()) {
@@ -164,30 +102,43 @@ cpu::x86::FeatureSet host_features() {
     return features;
 }
 
-std::string host_vendor() {
-    std::array<unsigned, 4> r{};
-    __get_cpuid(0, &r[0], &r[1], &r[2], &r[3]);
-    std::string name(12, ' ');
-    std::memcpy(name.data(), &r[1], 4);
-    std::memcpy(name.data() + 4, &r[3], 4);
-    std::memcpy(name.data() + 8, &r[2], 4);
+} // namespace
+
+std::string_view host_vendor() {
+    static const std::string name = [] {
+        std::array<unsigned, 4> r{};
+        __get_cpuid(0, &r[0], &r[1], &r[2], &r[3]);
+        std::string text(12, ' ');
+        std::memcpy(text.data(), &r[1], 4);
+        std::memcpy(text.data() + 4, &r[3], 4);
+        std::memcpy(text.data() + 8, &r[2], 4);
+        return text;
+    }();
     return name;
 }
 
-std::string_view reason_to_skip(const ZydisDecodedInstruction& instruction, const cpu::x86::FeatureSet& host,
+cpu::x86::Model model_like_host() {
+    cpu::x86::Model model = **cpu::x86::find_model("max");
+    model.vendor = host_vendor();
+    return model;
+}
+
+cpu::x86::Model host_model() {
+    cpu::x86::Model model = model_like_host();
+    model.features = host_features();
+    return model;
+}
+
+std::string_view reason_to_skip(const ZydisDecodedInstruction& instruction, const cpu::x86::Model& host,
                                 const cpu::x86::Model& model) {
     const auto excluded = std::ranges::find(exclusions, instruction.mnemonic, &Exclusion::mnemonic);
     if (excluded != exclusions.end()) {
         return excluded->reason;
     }
-    if (std::ranges::find(base_isa, instruction.meta.isa_set) != base_isa.end()) {
-        return {};
-    }
-    const auto needed = std::ranges::find(isa_features, instruction.meta.isa_set, &IsaFeature::isa);
-    if (needed == isa_features.end() || !model.has(needed->feature)) {
+    if (!cpu::x86::has_instruction(model, instruction)) {
         return "the model lacks it";
     }
-    return host.has(needed->feature) ? std::string_view{} : "the host lacks it";
+    return cpu::x86::has_instruction(host, instruction) ? std::string_view{} : "the host lacks it";
 }
 
 } // namespace strata::oracle

@@ -4,20 +4,23 @@
 #include "cpu/x86/model.hpp"
 
 #include <Zydis/Zydis.h>
-#include <string>
 #include <string_view>
 
 namespace strata::oracle {
 
-[[nodiscard]] cpu::x86::FeatureSet host_features();
-[[nodiscard]] std::string host_vendor();
+[[nodiscard]] std::string_view host_vendor();
+
+// The `max` model, of the host's make where the makes differ.
+[[nodiscard]] cpu::x86::Model model_like_host();
+// A model with exactly the host's features.
+[[nodiscard]] cpu::x86::Model host_model();
 
 // Why an instruction is not compared; empty if it is.
 [[nodiscard]] std::string_view reason_to_skip(const ZydisDecodedInstruction& instruction,
-                                              const cpu::x86::FeatureSet& host, const cpu::x86::Model& model);
+                                              const cpu::x86::Model& host, const cpu::x86::Model& model);
 
-// Whether AMD and Intel decode this encoding differently, so that no manual alone defines it: 64-bit mode's near
-// branches with a 66 prefix and far ones with REX.W; repeat prefixes before LOOPE and LOOPNE.
+// Whether AMD and Intel decode this encoding differently, so that no manual alone defines it: 64-bit mode's
+// near branches with a 66 prefix and far ones with REX.W; repeat prefixes before LOOPE and LOOPNE.
 [[nodiscard]] bool vendor_specific(const ZydisDecodedInstruction& instruction);
 
 } // namespace strata::oracle

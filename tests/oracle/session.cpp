@@ -9,18 +9,6 @@ namespace strata::oracle {
 
 namespace {
 
-// The guest is of the host's make where the makes differ.
-cpu::x86::Model model_for_host(const std::string& vendor) {
-    cpu::x86::Model model = **cpu::x86::find_model("max");
-    model.vendor = vendor;
-    return model;
-}
-
-const std::string& vendor() {
-    static const std::string name = host_vendor();
-    return name;
-}
-
 std::array<std::uint8_t, page> constant_page() {
     Random random(0x5EED);
     std::array<std::uint8_t, page> bytes;
@@ -40,7 +28,7 @@ bool matches(const Form& form, const std::vector<std::string>& filters) {
 } // namespace
 
 Session::Session(Options options)
-    : options_(std::move(options)), model_(model_for_host(vendor())), disassembler_(options_.width) {}
+    : options_(std::move(options)), model_(model_like_host()), disassembler_(options_.width) {}
 
 Result<std::unique_ptr<Session>> Session::create(Options options) {
     std::unique_ptr<Session> session(new Session(std::move(options)));
@@ -69,7 +57,7 @@ Result<std::unique_ptr<Session>> Session::create(Options options) {
 }
 
 Result<void> Session::select_forms() {
-    forms_ = enumerate_forms(disassembler_, host_features(), model_);
+    forms_ = enumerate_forms(disassembler_, host_model(), model_);
     for (const Form& form : forms_) {
         if (form.skipped.empty()) {
             compared_.push_back(&form);

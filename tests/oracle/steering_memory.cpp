@@ -14,7 +14,8 @@ std::uint64_t mask_to(unsigned bits, std::uint64_t value) {
 }
 
 bool is_stack(const ZydisDecodedOperand& operand) {
-    return operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && general_register(operand.mem.base) == cpu::x86::rsp;
+    return operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+           general_register(operand.mem.base) == cpu::x86::rsp;
 }
 
 bool has_base(const ZydisDecodedOperand& operand) {
