@@ -129,6 +129,9 @@ void AcpiPm::reset() {
 }
 
 void AcpiPm::visit(StateVisitor& visitor) {
+    if (!visitor.loading()) {
+        update();
+    }
     visitor.field("status", status_);
     visitor.field("enable", enable_);
     visitor.field("control", control_);

@@ -132,6 +132,9 @@ void I8254::reset() {
 }
 
 void I8254::visit(StateVisitor& visitor) {
+    if (!visitor.loading()) {
+        follow_output();
+    }
     for (I8254Counter& counter : counters_) {
         counter.visit(visitor);
     }

@@ -66,7 +66,6 @@ protected:
                 LocalApic::Config{.id = i, .bootstrap = i == 0, .timer = {.tsc_hz = 2'000'000'000}}, &pic));
             write(i, svr, 0x1FF);
         }
-        write(0, lvt_lint0, 0x10000);
         board.router.add(ioapic);
     }
 
@@ -358,12 +357,6 @@ TEST_F(ApicTest, VirtualWireModeThroughLint0) {
     EXPECT_EQ(apics[0]->acknowledge(), 0x20);
     apics[0]->set_lint(1, true);
     EXPECT_EQ(cpus[0].nmis, 1) << "and NMI";
-}
-
-TEST_F(ApicTest, TheBootProcessorStartsInVirtualWireMode) {
-    apics[0]->reset();
-    EXPECT_EQ(read(0, lvt_lint0), 0x700U);
-    EXPECT_EQ(read(1, lvt_lint0), 0x10000U);
 }
 
 TEST_F(ApicTest, Lint1IsAnNmi) {

@@ -283,11 +283,6 @@ void LocalApic::initialize() {
     in_service_.clear_all();
     level_triggered_.clear_all();
     external_latched_ = false;
-    if (config_.bootstrap) {
-        // As firmware leaves the boot processor, for kernels that are started without one: the 8259s reach it
-        // through LINT0 (virtual wire mode, MultiProcessor Specification 1.4, section 3.6.2.2).
-        lvt_[lint0] = static_cast<std::uint32_t>(DeliveryMode::external) << 8;
-    }
     update();
 }
 
