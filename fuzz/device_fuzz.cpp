@@ -24,6 +24,7 @@
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -109,7 +110,7 @@ class Machine {
 public:
     static constexpr unsigned cpu_count = 3;
 
-    explicit Machine(const Clock& clock) : loop_(std::move(*EventLoop::create(clock))), clock_(clock) {
+    Machine(EventLoop& loop, memory::GuestMemory& memory) : loop_(loop), memory_(memory) {
         for (std::uint32_t i = 0; i < cpu_count; ++i) {
             apics.push_back(std::make_unique<LocalApic>(environment, bus, cpus[i],
                                                         LocalApic::Config{.id = i, .bootstrap = i == 0},
@@ -139,8 +140,8 @@ public:
 
     // Runs what is due.
     void run() {
-        loop_->stop();
-        loop_->run();
+        loop_.stop();
+        loop_.run();
     }
 
     void visit(StateWriter& visitor) {
@@ -195,13 +196,12 @@ private:
         };
     }
 
-    std::unique_ptr<EventLoop> loop_;
-    const Clock& clock_;
-    std::unique_ptr<memory::GuestMemory> memory_ = std::move(*memory::GuestMemory::create(1 << 16));
+    EventLoop& loop_;
+    memory::GuestMemory& memory_;
     NoPower power_;
 
 public:
-    Environment environment{clock_, *loop_, *memory_, router, bus, power_};
+    Environment environment{loop_.clock(), loop_, memory_, router, bus, power_};
 
 private:
     I8259Pair pic_{[this](bool asserted) { apics[0]->set_lint(0, asserted); }};
@@ -225,7 +225,9 @@ private:
 
 class Guest {
 public:
-    explicit Guest(Input input) : input_(input) {}
+    explicit Guest(Input input) : input_(input) {
+        std::memset(memory_->host(0, memory_size), 0, memory_size);
+    }
 
     void run() {
         while (!input_.empty()) {
@@ -264,8 +266,9 @@ private:
             machine_->run();
             break;
         case Operation::drive_irq: {
+            constexpr std::array<unsigned, 8> free{3, 5, 7, 10, 12, 14, 20, 21}; // no device drives them
             const auto byte = input_.take<std::uint8_t>();
-            machine_->set_irq(byte % 32, byte >= 128);
+            machine_->set_irq(free[byte % free.size()], byte >= 128);
             break;
         }
         case Operation::type: type(); break;
@@ -345,17 +348,20 @@ private:
     // What is saved can be loaded into a fresh machine, which saves the same.
     void save_and_restore() {
         const auto saved = machine_->save();
-        auto copy = std::make_unique<Machine>(clock_);
+        auto copy = std::make_unique<Machine>(*loop_, *memory_);
         StateReader reader(saved);
         copy->visit(reader);
         require(reader.result().has_value(), "what was saved can be loaded");
-        const std::string_view different = machine_->difference(*copy);
-        require(different.empty(), different); // the copy is the same
+        if (!damaged_) {
+            const std::string_view different = machine_->difference(*copy);
+            require(different.empty(), different); // the copy is the same
+        }
         machine_ = std::move(copy);
     }
 
     // A saved state that something has damaged is refused, or harmless.
     void load_anything() {
+        damaged_ = true;
         auto saved = machine_->save();
         for (unsigned i = input_.take<std::uint8_t>() % 16; i > 0; --i) {
             saved[input_.take<std::uint16_t>() % saved.size()] = std::byte{input_.take<std::uint8_t>()};
@@ -364,9 +370,15 @@ private:
         machine_->visit(reader);
     }
 
+    // Made once: mapping memory takes longer than most inputs.
+    static constexpr std::uint64_t memory_size = 1 << 16;
+    static inline const auto memory_ = std::move(*memory::GuestMemory::create(memory_size));
+
     Input input_;
     Clock clock_{0};
-    std::unique_ptr<Machine> machine_ = std::make_unique<Machine>(clock_);
+    bool damaged_ = false; // what one device believes of another may be wrong: no copy will be the same
+    std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create(clock_));
+    std::unique_ptr<Machine> machine_ = std::make_unique<Machine>(*loop_, *memory_);
 };
 
 } // namespace
