@@ -1,9 +1,9 @@
 #include "cli/interruption.hpp"
 
+#include <ctime>
 #include <pthread.h>
 
 namespace strata::cli {
-
 namespace {
 
 constexpr int wake_up = SIGUSR1; // ends the watching thread
@@ -21,18 +21,21 @@ Interruption::Interruption() {
 Interruption::~Interruption() { end(); }
 
 void Interruption::watch(Machine& machine) {
-    thread_ = std::thread([this, &machine] {
-        bool asked = false;
-        int number = 0;
-        while (sigwait(&signals_, &number) == 0 && number != wake_up) {
-            if (asked) {
-                machine.stop();
-            } else {
-                machine.press_power_button();
-            }
-            asked = true;
-        }
-    });
+    thread_ = std::thread([this, &machine] { wait(machine); });
+}
+
+void Interruption::wait(Machine& machine) const {
+    int number = 0;
+    if (sigwait(&signals_, &number) != 0 || number == wake_up) {
+        return;
+    }
+    machine.press_power_button();
+    constexpr timespec grace{.tv_sec = 10, .tv_nsec = 0};
+    const int next =
+        number == SIGINT ? sigwaitinfo(&signals_, nullptr) : sigtimedwait(&signals_, nullptr, &grace);
+    if (next != wake_up) {
+        machine.stop();
+    }
 }
 
 void Interruption::end() {

@@ -1,4 +1,6 @@
 // SIGINT, SIGTERM and SIGHUP while a machine runs: the first presses its power button, the second stops it.
+// After SIGTERM and SIGHUP, which nobody may be there to repeat, it is stopped if it has not ended in ten
+// seconds.
 #pragma once
 
 #include "strata/machine.hpp"
@@ -21,6 +23,8 @@ public:
     void end();
 
 private:
+    void wait(Machine& machine) const;
+
     sigset_t signals_{};
     std::thread thread_;
 };
