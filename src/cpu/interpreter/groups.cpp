@@ -1,6 +1,7 @@
 #include "cpu/interpreter/groups.hpp"
 
 #include "cpu/interpreter/extended_state.hpp"
+#include "cpu/interpreter/mmx/groups.hpp"
 #include "cpu/interpreter/simd/groups.hpp"
 #include "cpu/interpreter/system_rows.hpp"
 #include "cpu/interpreter/x87/groups.hpp"
@@ -36,6 +37,10 @@ const std::vector<Rows>& instruction_groups() {
         x87::function_rows(),
         x87::control_rows(),
         x87::environment_rows(),
+        mmx::packed_rows(),
+        mmx::transfer_rows(),
+        mmx::conversion_rows(),
+        mmx::three_d_now_rows(),
         fxsave_rows(),
         xsave_rows(),
         simd::aes_rows,
