@@ -57,7 +57,10 @@ Result<void> Vm::build() {
     if (auto created = create_vcpus(); !created) {
         return created;
     }
-    return boot();
+    if (auto booted = boot(); !booted) {
+        return booted;
+    }
+    return create_debugger();
 }
 
 Result<void> Vm::create_loops() {
@@ -94,6 +97,7 @@ Result<void> Vm::create_board() {
     if (!model || !info || !backends) {
         return std::unexpected(!model ? model.error() : !info ? info.error() : backends.error());
     }
+    model_ = *model;
     for (const auto* console : {&backends->serial, &backends->console, &backends->debug_console}) {
         if (*console != nullptr && !(*console)->announcement().empty()) {
             announcements_.push_back((*console)->announcement());
@@ -119,15 +123,14 @@ Result<void> Vm::create_board() {
 
 Result<void> Vm::create_vcpus() {
     auto engine = cpu::create_engine(config_.engine, *memory_, clock_);
-    const auto model = cpu::x86::find_model(config_.cpu);
-    if (!engine || !model) {
-        return std::unexpected(!engine ? engine.error() : model.error());
+    if (!engine) {
+        return std::unexpected(engine.error());
     }
     engine_ = std::move(*engine);
     for (unsigned id = 0; id < config_.cpus; ++id) {
         const cpu::VcpuConfig vcpu_config{.id = id,
                                           .count = config_.cpus,
-                                          .model = *model,
+                                          .model = model_,
                                           .tsc_hz = tsc_hz,
                                           .trace = engine_trace(config_.trace),
                                           .trace_sink = trace_.get()};
@@ -162,17 +165,38 @@ void Vm::pause() {
     clock_.pause();
 }
 
-void Vm::resume() {
+void Vm::resume() { resume(std::vector<bool>(runners_.size(), true)); }
+
+void Vm::resume(const std::vector<bool>& which) {
     clock_.resume();
     io_loop_->clock_changed();
     for (const auto& runner : runners_) {
-        runner->resume();
+        if (which[runner->id()]) {
+            runner->resume();
+        }
     }
+}
+
+Result<void> Vm::create_debugger() {
+    if (config_.gdb.empty()) {
+        return {};
+    }
+    auto debugger = gdb::Debugger::create(*this, config_.gdb);
+    if (!debugger) {
+        return std::unexpected(debugger.error());
+    }
+    debugger_ = std::move(*debugger);
+    announcements_.push_back("waiting for GDB: target remote " + config_.gdb);
+    return {};
 }
 
 Result<RunResult> Vm::run() {
     std::thread io_thread([this] { io_loop_->run(); });
-    resume();
+    if (debugger_) {
+        clock_.pause(); // the machine starts when GDB lets it
+    } else {
+        resume();
+    }
     control_loop_->run();
     pause();
     io_loop_->stop();
@@ -191,6 +215,9 @@ void Vm::end(RunResult result) {
         if (!ending_) {
             ending_ = true;
             result_ = result;
+            if (debugger_) {
+                debugger_->machine_ended(result_.status);
+            }
             control_loop_->stop();
         }
     });
@@ -238,7 +265,13 @@ void Vm::restart() {
 }
 
 void Vm::vcpu_stopped(unsigned vcpu, cpu::Exit exit) {
-    if (exit == cpu::Exit::shutdown) {
+    if (exit == cpu::Exit::debug) {
+        control_loop_->post([this, vcpu] {
+            if (debugger_) {
+                debugger_->vcpu_stopped(vcpu);
+            }
+        });
+    } else if (exit == cpu::Exit::shutdown) {
         control_loop_->post([this, vcpu] {
             runners_[vcpu]->wait_parked();
             const auto state = runners_[vcpu]->vcpu().state();

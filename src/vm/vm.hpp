@@ -11,6 +11,7 @@
 #include "machine/boards/board.hpp"
 #include "memory/guest_memory.hpp"
 #include "strata/machine.hpp"
+#include "vm/gdb/debugger.hpp"
 #include "vm/trace_writer.hpp"
 #include "vm/vcpu_runner.hpp"
 
@@ -37,6 +38,11 @@ public:
     // Parks all vCPUs and stops the clock; resume() takes it back.
     void pause();
     void resume();
+    // Only the vCPUs of which `which` is true go on.
+    void resume(const std::vector<bool>& which);
+
+    // Resets a paused machine, which stays paused.
+    [[nodiscard]] Result<void> reset_paused() { return boot(); }
 
     [[nodiscard]] std::vector<std::unique_ptr<VcpuRunner>>& vcpus() { return runners_; }
 
@@ -46,6 +52,8 @@ public:
 
     [[nodiscard]] memory::GuestMemory& memory() { return *memory_; }
 
+    [[nodiscard]] const cpu::x86::Model& model() const { return *model_; }
+
 private:
     explicit Vm(const MachineConfig& config) : config_(config) {}
 
@@ -53,6 +61,7 @@ private:
     Result<void> create_loops();
     Result<void> create_board();
     Result<void> create_vcpus();
+    Result<void> create_debugger();
 
     // PowerControl: from devices, under the device lock.
     void power_off() override;
@@ -77,10 +86,12 @@ private:
     machine::DeviceLock device_lock_;
     std::unique_ptr<EventLoop> io_loop_, control_loop_;
     std::unique_ptr<memory::GuestMemory> memory_;
+    const cpu::x86::Model* model_ = nullptr;
     std::unique_ptr<TraceWriter> trace_;
     std::unique_ptr<machine::Board> board_;
     std::unique_ptr<cpu::Engine> engine_;
     std::vector<std::unique_ptr<VcpuRunner>> runners_; // before what they use is destroyed, they end
+    std::unique_ptr<gdb::Debugger> debugger_;          // if one was asked for
     std::vector<std::string> announcements_;
     std::atomic<bool> panicked_ = false;
     bool ending_ = false; // control loop's thread

@@ -77,9 +77,13 @@ class Guest(Console):
                           "--append", f"console=ttyS0 {append}".strip(), *options])
 
     def __enter__(self):
-        self.expect(r"^READY$")
-        self.type("stty -echo; PS1= PS2=; echo 'at ''prompt'\n")
-        self.expect(r"at prompt")
+        try:
+            self.expect(r"^READY$")
+            self.type("stty -echo; PS1= PS2=; echo 'at ''prompt'\n")
+            self.expect(r"at prompt")
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_):

@@ -40,11 +40,11 @@ class Processors(unittest.TestCase):
     def test_two_processors_work(self):
         with Guest(options=["--cpus", "2", "--net", "none"]) as guest:
             self.assertEqual(guest.check("nproc"), "2")
-            both = guest.check("for c in 0 1; do taskset $((1 << c)) sh -c 'n=0; while [ $n -lt 3000 ]; do "
-                               "n=$((n+1)); done; echo cpu $(cut -d\" \" -f39 /proc/self/stat)' & done; wait")
+            both = guest.check("(for c in 0 1; do taskset $((1 << c)) sh -c 'n=0; while [ $n -lt 3000 ]; do "
+                               "n=$((n+1)); done; echo cpu $(cut -d\" \" -f39 /proc/self/stat)' & done; wait)")
             self.assertEqual(sorted(both.splitlines()), ["cpu 0", "cpu 1"])
             # Pages shared and unmapped by both: TLB shoot-downs.
-            guest.check("for i in 1 2 3 4; do (head -c 2000000 /dev/zero | md5sum >/dev/null) & done; wait")
+            guest.check("(for i in 1 2 3 4; do (head -c 2000000 /dev/zero | md5sum >/dev/null) & done; wait)")
             counts = re.search(r"LOC:\s+(\d+)\s+(\d+)", guest.check("cat /proc/interrupts"))
             self.assertGreater(int(counts[1]), 0)
             self.assertGreater(int(counts[2]), 0)
@@ -118,6 +118,7 @@ class Network(unittest.TestCase):
                 self.assertEqual(guest.trouble(), [])
                 self.assertEqual(guest.power_off(), 0)
             server.shutdown()
+            server.server_close()
 
 
 class Ends(unittest.TestCase):
