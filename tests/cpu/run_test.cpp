@@ -28,5 +28,17 @@ TEST(RunTest, CallsAndStoresInLongMode) {
     EXPECT_EQ(test[x86::rsp], TestCpu::stack_top);
 }
 
+TEST(RunTest, AbsoluteOffsetsAreUnsigned) {
+    TestCpu real(Mode::real16);
+    real.write<std::uint16_t>(0x9000, 0xBEEF);
+    real.run({0xA1, 0x00, 0x90}); // mov ax, [0x9000]
+    EXPECT_EQ(real[x86::rax], 0xBEEFU);
+
+    TestCpu flat(Mode::protected32);
+    flat.bus.mmio[0xF000'0000] = 0x1234'5678;
+    flat.run({0xA1, 0, 0, 0, 0xF0}); // mov eax, [0xF0000000]
+    EXPECT_EQ(flat[x86::rax], 0x1234'5678U);
+}
+
 } // namespace
 } // namespace strata::cpu

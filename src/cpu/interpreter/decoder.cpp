@@ -101,7 +101,10 @@ void take_memory(const ZydisDecodedOperand& operand, Insn& insn) {
     if (operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) {
         insn.disp = static_cast<std::int32_t>(operand.mem.disp.value);
     } else {
-        insn.imm = static_cast<std::uint64_t>(operand.mem.disp.value); // MOV's absolute offset, up to 64 bits
+        // MOV's absolute offset has as many bits as addresses; the decoder has sign-extended it.
+        const unsigned address_bits = 8U << insn.address_size;
+        insn.imm =
+            static_cast<std::uint64_t>(operand.mem.disp.value) & (~std::uint64_t{0} >> (64 - address_bits));
     }
 }
 
