@@ -18,8 +18,7 @@ namespace strata {
 [[nodiscard]] inline std::unexpected<Error> fail_errno(std::string_view action, std::string_view object,
                                                        int code = errno, std::string hint = {}) {
     std::string text = "cannot ";
-    text.append(action).append(" ").append(object).append(": ").append(
-        std::generic_category().message(code));
+    text.append(action).append(" ").append(object).append(": ").append(std::generic_category().message(code));
     return std::unexpected(Error{std::move(text), std::move(hint), code});
 }
 

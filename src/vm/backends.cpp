@@ -81,7 +81,8 @@ Result<void> open_network(const MachineConfig& config, EventLoop& loop, Backends
 
 } // namespace
 
-Result<Backends> create_backends(const MachineConfig& config, EventLoop& loop, const std::function<void()>& quit) {
+Result<Backends> create_backends(const MachineConfig& config, EventLoop& loop,
+                                 const std::function<void()>& quit) {
     Backends backends;
     if (auto opened = open_disks(config, backends); !opened) {
         return std::unexpected(opened.error());

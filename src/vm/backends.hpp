@@ -9,7 +9,8 @@
 
 namespace strata::vm {
 
-// `quit` is called on the loop's thread when the user asks for the end at the terminal. The loop does not run yet.
+// `quit` is called on the loop's thread when the user asks for the end at the terminal. The loop does not run
+// yet.
 [[nodiscard]] Result<machine::Backends> create_backends(const MachineConfig& config, EventLoop& loop,
                                                         const std::function<void()>& quit);
 

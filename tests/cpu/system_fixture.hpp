@@ -180,6 +180,7 @@ protected:
 
     // Carries out one instruction, given as bytes, in the current mode.
     Raised execute(std::initializer_list<int> code) {
+        cpu.begin_block();
         const std::vector<std::uint8_t> bytes(code.begin(), code.end());
         const x86::Segment& cs = cpu.system.segments[x86::cs];
         const CodeMode mode{.size = cpu.code64() ? CodeMode::Size::bits64

@@ -247,6 +247,9 @@ public:
     // The current block must not be continued: translations, modes or code changed.
     void end_block() { block_ended_ = true; }
 
+    // Nothing has ended the block that starts now.
+    void begin_block() { block_ended_ = false; }
+
     // For instructions that repeat: whether events wait, and whether each iteration counts as an instruction.
     [[nodiscard]] bool interrupted() const {
         return block_ended_ || (signals_.pending() & wanted_signals_) != 0 || stepping_;

@@ -52,8 +52,8 @@ template <class T>
     return (address & (sizeof(T) - 1)) == 0;
 }
 
-// The value at a naturally aligned address becomes `desired` if it is `expected`, in one step for all processors;
-// else `expected` becomes the value.
+// The value at a naturally aligned address becomes `desired` if it is `expected`, in one step for all
+// processors; else `expected` becomes the value.
 template <class T>
 inline bool compare_exchange(std::byte* at, T& expected, T desired) {
     if constexpr (sizeof(T) <= 8) {

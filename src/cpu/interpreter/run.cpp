@@ -32,7 +32,7 @@ Exit Cpu::run() {
                 return *exit;
             }
         }
-        block_ended_ = false;
+        begin_block();
         if (stepping_ || sti_shadow || movss_shadow) {
             step();
         } else {
