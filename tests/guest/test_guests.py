@@ -57,7 +57,7 @@ class Disks(unittest.TestCase):
 
     def root_disk(self, flavour, image, spec):
         with Guest(flavour, ["--net", "none", "--disk", spec], append="root=/dev/vda") as guest:
-            self.assertIn("/dev/vda / ext4", guest.check("mount"))
+            self.assertIn("/dev/vda on / type ext4", guest.check("mount"))
             guest.check("echo written by the guest >/note; head -c 3000000 /dev/urandom >/random; sync")
             digest = guest.check("md5sum </random").split()[0]
             guest.check("echo 3 >/proc/sys/vm/drop_caches")
