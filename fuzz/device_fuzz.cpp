@@ -238,7 +238,6 @@ public:
 
 private:
     enum class Operation : std::uint8_t {
-        access_region,
         access_address,
         access_apic,
         access_msr,
@@ -254,9 +253,8 @@ private:
     };
 
     void step() {
-        switch (
-            static_cast<Operation>(input_.take<std::uint8_t>() % static_cast<unsigned>(Operation::count))) {
-        case Operation::access_region: access_region(); break;
+        const unsigned choice = input_.take<std::uint8_t>() % (2 * static_cast<unsigned>(Operation::count));
+        switch (static_cast<Operation>(choice)) {
         case Operation::access_address: access_address(); break;
         case Operation::access_apic: access_apic(); break;
         case Operation::access_msr: access_msr(); break;
@@ -275,7 +273,8 @@ private:
         case Operation::save_and_restore: save_and_restore(); break;
         case Operation::load_anything: load_anything(); break;
         case Operation::reset: machine_->reset(); break;
-        default: machine_->press_power_button(); break;
+        case Operation::power_button: machine_->press_power_button(); break;
+        default: access_region(); break; // every second time
         }
     }
 
@@ -361,13 +360,16 @@ private:
 
     // A saved state that something has damaged is refused, or harmless.
     void load_anything() {
-        damaged_ = true;
         auto saved = machine_->save();
         for (unsigned i = input_.take<std::uint8_t>() % 16; i > 0; --i) {
             saved[input_.take<std::uint16_t>() % saved.size()] = std::byte{input_.take<std::uint8_t>()};
         }
         StateReader reader(saved);
         machine_->visit(reader);
+        damaged_ = reader.result().has_value();
+        if (!damaged_) {
+            machine_ = std::make_unique<Machine>(*loop_, *memory_); // what was refused is not run
+        }
     }
 
     // Made once: mapping memory takes longer than most inputs.

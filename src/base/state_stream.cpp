@@ -1,19 +1,26 @@
 #include "base/state_stream.hpp"
 
+#include "base/bytes.hpp"
+
 #include <algorithm>
+#include <array>
 
 namespace strata {
 namespace {
 
 constexpr std::uint8_t section_mark = 'S', field_mark = 'F';
+constexpr std::size_t length_size = 4;
 
 } // namespace
+
+void StateWriter::put(std::span<const std::byte> bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
 
 void StateWriter::put_name(std::string_view name) {
     name = name.substr(0, 255);
     bytes_.push_back(static_cast<std::byte>(name.size()));
-    const auto text = std::as_bytes(std::span(name));
-    bytes_.insert(bytes_.end(), text.begin(), text.end());
+    put(std::as_bytes(std::span(name)));
 }
 
 void StateWriter::section(std::string_view name) {
@@ -23,14 +30,14 @@ void StateWriter::section(std::string_view name) {
     put_name(name);
 }
 
-void StateWriter::integer(std::string_view name, std::uint64_t& value, std::size_t bytes) {
+void StateWriter::block(std::string_view name, std::span<std::byte> bytes) {
     bytes_.push_back(std::byte{field_mark});
-    bytes_.push_back(static_cast<std::byte>(bytes));
     put_name(name == field_ ? std::string_view{} : name);
     field_ = name;
-    for (std::size_t i = 0; i < bytes; ++i) {
-        bytes_.push_back(static_cast<std::byte>(value >> (i * 8)));
-    }
+    std::array<std::byte, length_size> length{};
+    store_le(length.data(), static_cast<std::uint32_t>(bytes.size()));
+    put(length);
+    put(bytes);
 }
 
 void StateWriter::refuse(std::string_view name) {
@@ -46,21 +53,21 @@ Result<void> StateWriter::result() const {
     return {};
 }
 
+std::span<const std::byte> StateReader::take(std::size_t size) {
+    const auto taken = rest_.first(std::min(size, rest_.size()));
+    rest_ = rest_.subspan(taken.size());
+    return taken;
+}
+
 std::uint8_t StateReader::take_byte() {
-    if (rest_.empty()) {
-        return 0;
-    }
-    const auto value = static_cast<std::uint8_t>(rest_.front());
-    rest_ = rest_.subspan(1);
-    return value;
+    const auto taken = take(1);
+    return taken.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(taken.front());
 }
 
 std::string StateReader::take_name() {
-    const std::size_t length = std::min<std::size_t>(take_byte(), rest_.size());
-    std::string name(length, '\0');
-    std::ranges::transform(rest_.first(length), name.begin(),
-                           [](std::byte b) { return static_cast<char>(b); });
-    rest_ = rest_.subspan(length);
+    const auto taken = take(take_byte());
+    std::string name(taken.size(), '\0');
+    std::ranges::transform(taken, name.begin(), [](std::byte b) { return static_cast<char>(b); });
     return name;
 }
 
@@ -89,7 +96,7 @@ void StateReader::section(std::string_view name) {
     field_.clear();
 }
 
-void StateReader::integer(std::string_view name, std::uint64_t& value, std::size_t bytes) {
+void StateReader::block(std::string_view name, std::span<std::byte> bytes) {
     if (!error_.empty()) {
         return;
     }
@@ -97,7 +104,6 @@ void StateReader::integer(std::string_view name, std::uint64_t& value, std::size
         fail_with(name, "missing");
         return;
     }
-    const std::size_t size = take_byte();
     std::string found = take_name();
     if (found.empty()) {
         found = field_;
@@ -106,16 +112,14 @@ void StateReader::integer(std::string_view name, std::uint64_t& value, std::size
         fail_with(name, "found " + found + " instead");
         return;
     }
-    if (size != bytes || size > rest_.size()) {
+    const auto length = take(length_size);
+    if (length.size() != length_size || load_le<std::uint32_t>(length.data()) != bytes.size() ||
+        rest_.size() < bytes.size()) {
         fail_with(name, "has another size");
         return;
     }
     field_ = name;
-    std::uint64_t loaded = 0;
-    for (std::size_t i = 0; i < bytes; ++i) {
-        loaded |= static_cast<std::uint64_t>(take_byte()) << (i * 8);
-    }
-    value = loaded;
+    std::ranges::copy(take(bytes.size()), bytes.begin());
 }
 
 void StateReader::refuse(std::string_view name) { fail_with(name, "impossible value"); }

@@ -1,8 +1,8 @@
 // Saved state as bytes: sections (one a device) of named fields, each with its size, so that state of another
 // version is refused with the name of the first field that differs, never misread.
 //
-// section: 'S', name length (1 byte), name. field: 'F', size in bytes (1), name length (1), name, value in
-// little endian. A name length of 0 repeats the previous field's name (elements of an array).
+// section: 'S', name length (1 byte), name. field: 'F', name length (1), name, length in bytes (4, little
+// endian), bytes. A name length of 0 repeats the previous field's name (elements of an array).
 #pragma once
 
 #include "base/error.hpp"
@@ -32,7 +32,8 @@ public:
     [[nodiscard]] Result<void> result() const;
 
 private:
-    void integer(std::string_view name, std::uint64_t& value, std::size_t bytes) override;
+    void block(std::string_view name, std::span<std::byte> bytes) override;
+    void put(std::span<const std::byte> bytes);
     void put_name(std::string_view name);
 
     std::vector<std::byte> bytes_;
@@ -57,7 +58,8 @@ public:
     [[nodiscard]] Result<void> result() const;
 
 private:
-    void integer(std::string_view name, std::uint64_t& value, std::size_t bytes) override;
+    void block(std::string_view name, std::span<std::byte> bytes) override;
+    [[nodiscard]] std::span<const std::byte> take(std::size_t size); // at most as many as there are
     [[nodiscard]] std::uint8_t take_byte();
     [[nodiscard]] std::string take_name();
     void fail_with(std::string_view field, std::string_view what);

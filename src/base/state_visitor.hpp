@@ -1,6 +1,8 @@
 // Walks the state of something that can be saved, a device above all, field by field, to save or to load it.
 #pragma once
 
+#include "base/bytes.hpp"
+
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -42,31 +44,48 @@ public:
 
     template <class T, std::size_t N>
     void field(std::string_view name, std::array<T, N>& values) {
-        for (auto& value : values) {
-            field(name, value);
-        }
+        elements(name, std::span<T>(values));
     }
 
     // Grows or shrinks to what was saved, at most `limit` elements.
-    template <std::integral T>
+    template <class T>
+        requires std::integral<T> || std::is_enum_v<T>
     void field(std::string_view name, std::vector<T>& values, std::size_t limit) {
         std::uint64_t count = values.size();
-        integer(name, count, sizeof count);
+        field(name, count);
         if (count > limit) {
             refuse(name);
             return;
         }
         values.resize(count);
-        for (auto& value : values) {
-            field(name, value);
-        }
+        elements(name, std::span<T>(values));
     }
 
     // A saved value is impossible: loading fails with the field's name.
     virtual void refuse(std::string_view name) = 0;
 
 protected:
-    virtual void integer(std::string_view name, std::uint64_t& value, std::size_t bytes) = 0;
+    // One field's bytes, in little endian: saved as they are, or replaced by what was saved.
+    virtual void block(std::string_view name, std::span<std::byte> bytes) = 0;
+
+private:
+    void integer(std::string_view name, std::uint64_t& value, std::size_t bytes) {
+        std::array<std::byte, sizeof value> raw{};
+        store_le(raw.data(), value);
+        block(name, std::span(raw).first(bytes));
+        value = load_le<std::uint64_t>(raw.data());
+    }
+
+    template <class T>
+    void elements(std::string_view name, std::span<T> values) {
+        if constexpr (std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::byte>) {
+            block(name, std::as_writable_bytes(values));
+        } else {
+            for (auto& value : values) {
+                field(name, value);
+            }
+        }
+    }
 };
 
 } // namespace strata

@@ -193,11 +193,15 @@ bool Mc146818::alarm_between(std::int64_t first, std::int64_t last) const {
                    minute_wanted = decode(cells_[minutes_alarm]),
                    hour_wanted = decode_hour(cells_[hours_alarm]);
     first = std::max(first, last - seconds_per_day + 1); // it repeats daily
-    for (std::int64_t moment = first; moment <= last; ++moment) {
+    for (std::int64_t moment = first; moment <= last;) {
         const auto of_day = static_cast<unsigned>(moment % seconds_per_day);
-        if (matches(cells_[seconds_alarm], second_wanted, of_day % 60) &&
-            matches(cells_[minutes_alarm], minute_wanted, of_day / 60 % 60) &&
-            matches(cells_[hours_alarm], hour_wanted, of_day / 3600)) {
+        if (!matches(cells_[hours_alarm], hour_wanted, of_day / 3600)) {
+            moment += 3600 - of_day % 3600;
+        } else if (!matches(cells_[minutes_alarm], minute_wanted, of_day / 60 % 60)) {
+            moment += 60 - of_day % 60;
+        } else if (!matches(cells_[seconds_alarm], second_wanted, of_day % 60)) {
+            ++moment;
+        } else {
             return true;
         }
     }
