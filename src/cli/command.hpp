@@ -20,6 +20,7 @@ void add_run(CLI::App& root, Outcome& outcome);
 void add_engines(CLI::App& root, Outcome& outcome);
 void add_cpus(CLI::App& root, Outcome& outcome);
 void add_devices(CLI::App& root, Outcome& outcome);
+void add_disk(CLI::App& root, Outcome& outcome);
 void add_version(CLI::App& root, Outcome& outcome);
 void add_completion(CLI::App& root, Outcome& outcome);
 

@@ -38,6 +38,7 @@ int run(int argc, char** argv) {
     add_engines(app, outcome);
     add_cpus(app, outcome);
     add_devices(app, outcome);
+    add_disk(app, outcome);
     add_completion(app, outcome);
     add_version(app, outcome);
     try {

@@ -1,6 +1,7 @@
 // A virtio device on PCI, driven by its registers as a driver's code would.
 #include <gtest/gtest.h>
 
+#include "base/state_stream.hpp"
 #include "devices/pci/bus.hpp"
 #include "devices/virtio/pci_transport.hpp"
 #include "devices/virtio/rng.hpp"
@@ -197,6 +198,47 @@ TEST_F(VirtioPci, AWindowInConfigurationSpaceReachesTheRegisters) {
         config_write(window + 16, 0xABCD, 2);
         EXPECT_EQ(config(window + 16, 2), 0xABCDU) << "nothing is there";
     }
+}
+
+TEST_F(VirtioPci, GoesOnWhereItWasSaved) {
+    start();
+    queue.submit({writable(arena.allocate(16), 16)});
+    kick();
+    ASSERT_EQ(queue.take_used().size(), 1U);
+    StateWriter writer;
+    writer.section("rng");
+    function.visit(writer);
+    queue.submit({writable(arena.allocate(16), 16)}); // made available, and then the machine was moved
+
+    function.reset();
+    StateReader reader(writer.bytes());
+    reader.section("rng");
+    function.visit(reader);
+    ASSERT_TRUE(reader.result()) << reader.result().error().message;
+    EXPECT_EQ(read(0x14, 1), 15U);
+    EXPECT_TRUE(intx) << "the interrupt was not acknowledged";
+    EXPECT_TRUE(machine.run_until([&] { return queue.take_used().size() == 1; }));
+}
+
+TEST_F(VirtioPci, RefusesAStateOfAnotherDevice) {
+    StateWriter writer;
+    writer.section("rng");
+    start();
+    function.visit(writer);
+    auto bytes = writer.bytes();
+    // The features field of the device: its name is followed by 8 bytes.
+    const std::string_view name = "\x08\x08"
+                                  "features";
+    const auto text = std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const auto at = text.find(name);
+    ASSERT_NE(at, text.npos);
+    bytes[at + name.size()] = std::byte{0xFF};
+    StateReader reader(bytes);
+    reader.section("rng");
+    function.visit(reader);
+    EXPECT_FALSE(reader.result());
+    kick();
+    EXPECT_EQ(queue.take_used().size(), 0U);
 }
 
 TEST_F(VirtioPci, AResetByTheBusForgetsEverything) {

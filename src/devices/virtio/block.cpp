@@ -116,7 +116,9 @@ private:
     void complete_finished() {
         for (const auto& done : take_finished()) {
             push(done.queue, done.head, done.written);
-            signal(done.queue);
+        }
+        for (unsigned index = 0; index < queues().size(); ++index) {
+            signal(index);
         }
     }
 

@@ -133,6 +133,9 @@ void VirtioDevice::fail() {
 }
 
 void VirtioDevice::visit(StateVisitor& visitor) {
+    if (visitor.loading()) {
+        reset();
+    }
     visitor.field("features", features_);
     visitor.field("active", active_);
     visitor.field("needs_reset", needs_reset_);
@@ -148,6 +151,7 @@ void VirtioDevice::visit(StateVisitor& visitor) {
 
 void VirtioDevice::resume_loaded(StateVisitor& visitor) {
     if (features_ & ~offered_features()) {
+        reset();
         visitor.refuse("features");
         return;
     }
