@@ -157,6 +157,9 @@ public:
     // The linear address of [segment:offset, + size), with limit, type and canonical checks for the access.
     [[nodiscard]] std::uint64_t linear(unsigned segment, std::uint64_t offset, unsigned size, Access access);
 
+    // The linear address of the memory operand, with the same checks.
+    [[nodiscard]] std::uint64_t operand_address(const Insn& insn, unsigned size, Access access);
+
     template <class T>
     [[nodiscard]] T load(const Insn& insn); // the memory operand
     template <class T>
@@ -176,6 +179,11 @@ public:
     [[nodiscard]] T load(unsigned segment, std::uint64_t offset);
     template <class T>
     void store(unsigned segment, std::uint64_t offset, T value);
+    // At a linear address that operand_address() or linear() gave for the segment.
+    template <class T>
+    [[nodiscard]] T load_at(std::uint64_t linear, unsigned segment);
+    template <class T>
+    void store_at(std::uint64_t linear, unsigned segment, T value);
     // Read-modify-write of one operand: the page is checked for writing before `change` sees the old value,
     // and the whole is atomic if `locked`. `change` returns the new value; modify() returns the old one.
     // `change` may be called more than once when another processor interferes.
@@ -309,10 +317,6 @@ private:
     [[nodiscard]] std::byte* locked_host(std::uint64_t linear, unsigned size, unsigned segment);
     void locked_written(std::uint64_t linear, unsigned size);
 
-    template <class T>
-    [[nodiscard]] T load_at(std::uint64_t linear, unsigned segment);
-    template <class T>
-    void store_at(std::uint64_t linear, unsigned segment, T value);
     template <class T, class Change>
     T modify_at(std::uint64_t linear, unsigned segment, bool locked, Change change);
     template <class T, class Change>

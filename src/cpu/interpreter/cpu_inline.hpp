@@ -103,25 +103,22 @@ inline void Cpu::store_at(std::uint64_t linear, unsigned segment, T value) {
     write_slow(linear, &value, memory_size<T>, segment, rights());
 }
 
+inline std::uint64_t Cpu::operand_address(const Insn& insn, unsigned size, Access access) {
+    if (insn.flat) [[likely]] {
+        return regs[insn.base] + (regs[insn.index] << insn.scale) +
+               static_cast<std::uint64_t>(std::int64_t{insn.disp});
+    }
+    return linear(insn.segment, effective_address(insn), size, access);
+}
+
 template <class T>
 inline T Cpu::load(const Insn& insn) {
-    if (insn.flat) [[likely]] {
-        return load_at<T>(regs[insn.base] + (regs[insn.index] << insn.scale) +
-                              static_cast<std::uint64_t>(std::int64_t{insn.disp}),
-                          insn.segment);
-    }
-    return load<T>(insn.segment, effective_address(insn));
+    return load_at<T>(operand_address(insn, memory_size<T>, Access::read), insn.segment);
 }
 
 template <class T>
 inline void Cpu::store(const Insn& insn, T value) {
-    if (insn.flat) [[likely]] {
-        store_at<T>(regs[insn.base] + (regs[insn.index] << insn.scale) +
-                        static_cast<std::uint64_t>(std::int64_t{insn.disp}),
-                    insn.segment, value);
-        return;
-    }
-    store<T>(insn.segment, effective_address(insn), value);
+    store_at<T>(operand_address(insn, memory_size<T>, Access::write), insn.segment, value);
 }
 
 template <class T>
@@ -199,12 +196,7 @@ inline T Cpu::modify(unsigned segment, std::uint64_t offset, bool locked, Change
 
 template <class T, class Change>
 inline T Cpu::modify(const Insn& insn, Change change) {
-    if (insn.flat) [[likely]] {
-        return modify_at<T>(regs[insn.base] + (regs[insn.index] << insn.scale) +
-                                static_cast<std::uint64_t>(std::int64_t{insn.disp}),
-                            insn.segment, insn.lock, change);
-    }
-    return modify<T>(insn.segment, effective_address(insn), insn.lock, change);
+    return modify_at<T>(operand_address(insn, sizeof(T), Access::write), insn.segment, insn.lock, change);
 }
 
 // ---- stack ----

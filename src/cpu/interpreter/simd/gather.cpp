@@ -51,7 +51,7 @@ void gather(Cpu& cpu, const Insn& insn) {
     for (std::size_t i = 0; i < count; ++i) {
         if (mask.get(i) != 0) {
             const auto index = static_cast<uint64_t>(int64_t{indices.get(i)});
-            const uint64_t offset = wrap_offset(insn, base + (index << insn.scale));
+            const uint64_t offset = Cpu::masked_address(insn, base + (index << insn.scale));
             destination.set(i, cpu.load<Data>(insn.segment, offset));
             mask.set(i, 0);
         }

@@ -12,18 +12,9 @@ template <class T>
     return static_cast<std::make_signed_t<T>>(mask) < 0;
 }
 
-// `offset` within the address size.
-[[nodiscard]] inline std::uint64_t wrap_offset(const Insn& insn, std::uint64_t offset) {
-    switch (insn.address_size) {
-    case 3: return offset;
-    case 2: return static_cast<std::uint32_t>(offset);
-    default: return static_cast<std::uint16_t>(offset);
-    }
-}
-
 template <class T>
 [[nodiscard]] inline std::uint64_t lane_offset(const Insn& insn, std::uint64_t offset, std::size_t lane) {
-    return wrap_offset(insn, offset + lane * sizeof(T));
+    return Cpu::masked_address(insn, offset + lane * sizeof(T));
 }
 
 // Stores the lanes of `value` whose mask is set to [segment:offset]; all or, if one faults, none.

@@ -36,7 +36,7 @@ Handler select_masked(const Decoded& decoded, Insn& insn) {
 
 // To DS:rDI; the segment can be overridden.
 void store_bytes(Cpu& cpu, const Insn& insn) {
-    const std::uint64_t offset = wrap_offset(insn, cpu.regs[x86::rdi]);
+    const std::uint64_t offset = Cpu::masked_address(insn, cpu.regs[x86::rdi]);
     store_selected<std::uint8_t, 1>(cpu, insn, offset, read<1>(cpu, insn.reg), read<1>(cpu, insn.rm));
 }
 

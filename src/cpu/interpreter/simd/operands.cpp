@@ -3,42 +3,41 @@
 #include "cpu/interpreter/simd/operands.hpp"
 
 namespace strata::cpu::interpreter::simd {
-namespace {
-
-template <std::size_t blocks>
-void require_alignment(Cpu& cpu, const Insn& insn, Access access) {
-    constexpr unsigned size = sizeof(Vector<blocks>);
-    if (cpu.linear(insn.segment, cpu.effective_address(insn), size, access) % size != 0) [[unlikely]] {
-        cpu.raise_gp();
-    }
-}
-
-} // namespace
 
 template <std::size_t blocks>
 Vector<blocks> load_aligned(Cpu& cpu, const Insn& insn) {
-    require_alignment<blocks>(cpu, insn, Access::read);
-    return cpu.load<Vector<blocks>>(insn);
+    constexpr unsigned size = sizeof(Vector<blocks>);
+    const std::uint64_t address = cpu.operand_address(insn, size, Access::read);
+    if (address % size != 0) [[unlikely]] {
+        cpu.raise_gp();
+    }
+    return cpu.load_at<Vector<blocks>>(address, insn.segment);
 }
 
 template <std::size_t blocks>
-void store_aligned(Cpu& cpu, const Insn& insn, const Vector<blocks>& value) {
-    require_alignment<blocks>(cpu, insn, Access::write);
-    cpu.store<Vector<blocks>>(insn, value);
+void store_aligned(Cpu& cpu, const Insn& insn, Vector<blocks> value) {
+    constexpr unsigned size = sizeof(Vector<blocks>);
+    const std::uint64_t address = cpu.operand_address(insn, size, Access::write);
+    if (address % size != 0) [[unlikely]] {
+        cpu.raise_gp();
+    }
+    cpu.store_at(address, insn.segment, value);
 }
 
 template <std::size_t blocks>
 Vector<blocks> load_source(Cpu& cpu, const Insn& insn) {
-    if (insn.vex || (cpu.fp.mxcsr & x86::mxcsr::misaligned)) {
-        return cpu.load<Vector<blocks>>(insn);
+    constexpr unsigned size = sizeof(Vector<blocks>);
+    const std::uint64_t address = cpu.operand_address(insn, size, Access::read);
+    if (address % size != 0 && !insn.vex && !(cpu.fp.mxcsr & x86::mxcsr::misaligned)) [[unlikely]] {
+        cpu.raise_gp();
     }
-    return load_aligned<blocks>(cpu, insn);
+    return cpu.load_at<Vector<blocks>>(address, insn.segment);
 }
 
 template Vector<1> load_aligned<1>(Cpu&, const Insn&);
 template Vector<2> load_aligned<2>(Cpu&, const Insn&);
-template void store_aligned<1>(Cpu&, const Insn&, const Vector<1>&);
-template void store_aligned<2>(Cpu&, const Insn&, const Vector<2>&);
+template void store_aligned<1>(Cpu&, const Insn&, Vector<1>);
+template void store_aligned<2>(Cpu&, const Insn&, Vector<2>);
 template Vector<1> load_source<1>(Cpu&, const Insn&);
 template Vector<2> load_source<2>(Cpu&, const Insn&);
 

@@ -57,7 +57,7 @@ inline void write(Cpu& cpu, const Insn& insn, Block value) { write<1>(cpu, insn,
 template <std::size_t blocks>
 [[nodiscard]] Vector<blocks> load_aligned(Cpu& cpu, const Insn& insn);
 template <std::size_t blocks>
-void store_aligned(Cpu& cpu, const Insn& insn, const Vector<blocks>& value);
+void store_aligned(Cpu& cpu, const Insn& insn, Vector<blocks> value);
 
 // The memory operand as an instruction's source: a legacy one must be aligned (but for AMD's MXCSR.MM).
 template <std::size_t blocks>
