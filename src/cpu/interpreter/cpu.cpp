@@ -9,7 +9,7 @@ namespace strata::cpu::interpreter {
 namespace flag = x86::flag;
 
 Cpu::Cpu(Shared& shared, const VcpuConfig& config, Bus& bus)
-    : data_tlb_(&tlb_.never), shared_(shared), config_(config), bus_(bus, *this),
+    : shared_(shared), config_(config), bus_(bus, *this),
       mailbox_(std::make_unique<CodeMailbox>(signals_)), decoder_(std::make_unique<Decoder>(*config.model)) {
     shared_.attach(*mailbox_);
     reset();
@@ -44,8 +44,8 @@ void Cpu::mode_changed() {
         paging_controls_ = controls;
         flush_tlb(true);
     }
-    select_tlb();
     look_at_controls();
+    select_tlb();
     end_block();
 }
 
@@ -61,7 +61,8 @@ void Cpu::look_at_controls() {
                   .avx = avx_availability(system, real)};
     if (code.limit != code_limit_) {
         code_limit_ = code.limit;
-        ++generation_;
+        generation_ = ++last_generation_;
+        global_generation_ = ++last_generation_;
     }
     std::uint32_t unwanted = 0;
     if ((other_flags & flag::if_) == 0) {
@@ -71,12 +72,9 @@ void Cpu::look_at_controls() {
         unwanted |= Signals::nmi;
     }
     wanted_signals_ = ~unwanted;
-    stepping_ = (other_flags & (flag::tf | flag::rf)) || config_.trace.instructions;
-}
-
-void Cpu::set_debug(const DebugControl& control) {
-    debug_ = control;
-    look_at_controls();
+    look_at_breakpoints();
+    stepping_ = (other_flags & (flag::tf | flag::rf)) || watching_ || debug_.single_step ||
+                config_.trace.instructions;
 }
 
 void Cpu::raise(x86::Vector vector, std::uint32_t error_code) { throw Fault{vector, error_code}; }

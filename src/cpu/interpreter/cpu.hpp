@@ -265,6 +265,12 @@ public:
 
     [[nodiscard]] bool steps() const { return stepping_; }
 
+    // Before an access to a port: breakpoints may be on it.
+    void note_port(std::uint16_t port, unsigned size);
+
+    // An event's delivery ends what was to follow the instruction.
+    void event_delivered() { event_delivered_ = true; }
+
     [[nodiscard]] Signals& signals() { return signals_; }
 
     [[nodiscard]] std::uint64_t retired() const { return retired_; }
@@ -302,7 +308,8 @@ private:
     }
 
     [[nodiscard]] Translation translate_data(std::uint64_t linear, Access access, Rights rights);
-    void check_access(std::uint64_t linear, unsigned size, unsigned segment, Rights rights);
+    [[nodiscard]] bool alignment_checked() const;
+    void check_access(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights);
     void read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segment, Rights rights);
     void write_slow(std::uint64_t linear, const void* from, unsigned size, unsigned segment, Rights rights);
     void read_physical(const Translation& from, void* to, unsigned size);
@@ -336,7 +343,6 @@ private:
     }
 
     void mark_code(memory::GuestPhysical page, std::uint64_t granules);
-    void drop_write_translations(memory::GuestPhysical page);
     void take_code_notices();
     [[nodiscard]] std::uint64_t code_bytes_left() const; // within CS's limit
     void read_code(const FetchEntry& page, std::uint64_t offset, std::span<std::uint8_t> to);
@@ -344,7 +350,13 @@ private:
     // ---- the loop (run.cpp) ----
     void run_blocks();
     [[nodiscard]] Block* follow(Block& block);
-    void step();
+
+    [[nodiscard]] bool current(const Block& block) const {
+        return block.generation == generation_ || block.generation == global_generation_;
+    }
+
+    [[nodiscard]] bool execute_one();
+    [[nodiscard]] std::optional<Exit> step();
     void deliver_fault(const Fault& fault);
     [[nodiscard]] std::optional<Exit> attend();
     void take_events(std::uint32_t pending);
@@ -353,7 +365,14 @@ private:
     [[nodiscard]] bool attention() const;
     void look_at_controls(); // derives code_mode_, wanted_signals_, stepping_ and generation_
 
-    TlbSet* data_tlb_; // the set for the current privilege; one that never hits when each access must be
+    // ---- breakpoints (debug.cpp) ----
+    void look_at_breakpoints();
+    [[nodiscard]] std::uint64_t guest_code_breakpoints(std::uint64_t linear, std::uint64_t size) const;
+    [[nodiscard]] bool has_breakpoint(std::uint64_t linear, std::uint64_t size) const;
+    void note_access(std::uint64_t linear, unsigned size, Access access);
+    void raise_debug(std::uint64_t dr6_bits);
+
+    TlbSet* data_tlb_ = nullptr; // the set for the current privilege; one that never hits when each access must be
                        // looked at
     bool code64_ = false;
     bool block_ended_ = false;
@@ -368,12 +387,20 @@ private:
     std::unique_ptr<Decoder> decoder_;
     BlockCache blocks_;
     CodeMode code_mode_{};
-    std::uint64_t generation_ = 1; // of instruction translations; see Block
-    std::uint32_t code_limit_ = 0; // CS's, when generation_ last took it into account
+    // Of instruction translations, those of global pages and the others; see Block. No two are ever alike.
+    std::uint64_t generation_ = 1, global_generation_ = 2, last_generation_ = 2;
+    ExecutedPages executed_pages_{};
+    std::uint32_t code_limit_ = 0; // CS's, when the generations last took it into account
     std::uint32_t wanted_signals_ = ~0U;
-    bool stepping_ = false;
+    bool stepping_ = false;        // each instruction is looked at
+    bool step_next_ = false;       // the next one is
+    bool event_delivered_ = false; // by the instruction itself
+    bool code_breakpoints_ = false, watching_ = false;
+    std::uint64_t debug_hits_ = 0; // of DR0 to DR3, as bits of DR6
+    std::optional<DebugEvent> watch_hit_{};
     DebugControl debug_{};
     DebugEvent debug_event_{};
+    std::uint64_t retired_at_entry_ = 0; // of run()
     Tlb tlb_;
     std::uint64_t retired_ = 0;
 

@@ -57,7 +57,9 @@ Block& Cpu::find_block() {
     }
     block->linear = linear;
     // An instruction that crosses pages depends on two translations: it is looked at each time.
-    block->generation = block->second_page == Block::dead ? generation_ : 0;
+    block->generation = block->second_page != Block::dead ? 0
+                        : page.global                     ? global_generation_
+                                                          : generation_;
     return *block;
 }
 
@@ -146,20 +148,10 @@ void Cpu::mark_code(memory::GuestPhysical page, std::uint64_t granules) {
     if (!shared_.mark_code(page, granules, *mailbox_)) {
         return;
     }
-    drop_write_translations(page);
+    tlb_.forbid_writes(page);
     while (!shared_.others_settled(*mailbox_)) {
         take_code_notices();
         std::this_thread::yield();
-    }
-}
-
-void Cpu::drop_write_translations(memory::GuestPhysical page) {
-    for (TlbSet& set : tlb_.data) {
-        for (TlbEntry& entry : set.entries) {
-            if (page_of(entry.physical) == page) {
-                entry.write_tag = TlbEntry::none;
-            }
-        }
     }
 }
 
@@ -172,7 +164,7 @@ void Cpu::take_code_notices() {
             blocks_.invalidate_all();
             flush_tlb(true);
         } else if (notice.written == 0) {
-            drop_write_translations(notice.page);
+            tlb_.forbid_writes(notice.page);
         } else {
             blocks_.invalidate(notice.page, notice.written);
         }

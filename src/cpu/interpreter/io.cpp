@@ -28,6 +28,7 @@ void check_port(Cpu& cpu, std::uint16_t port, unsigned size) {
     if (!cpu.io_permitted(port, size)) {
         cpu.raise_gp(0);
     }
+    cpu.note_port(port, size);
 }
 
 // ---- IN, OUT ----

@@ -48,18 +48,24 @@ Cpu::Rights Cpu::rights() const {
     return smap_off ? Rights::supervisor_smap_off : Rights::supervisor;
 }
 
-void Cpu::select_tlb() {
-    const bool alignment_checked = cpl_ == 3 && (system.cr0 & x86::cr0::am) && (other_flags & x86::flag::ac);
-    data_tlb_ = alignment_checked ? &tlb_.never : &tlb_.data[static_cast<std::size_t>(rights())];
+bool Cpu::alignment_checked() const {
+    return cpl_ == 3 && (system.cr0 & x86::cr0::am) && (other_flags & x86::flag::ac);
 }
 
-void Cpu::check_access(std::uint64_t linear, unsigned size, unsigned segment, Rights rights) {
+void Cpu::select_tlb() {
+    const bool look = alignment_checked() || watching_;
+    data_tlb_ = look ? &tlb_.never() : &tlb_.data(static_cast<unsigned>(rights()));
+}
+
+void Cpu::check_access(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights) {
     if (!canonical(linear) || !canonical(linear + size - 1)) {
         raise(segment == x86::ss ? x86::Vector::stack_fault : x86::Vector::general_protection);
     }
-    // data_tlb_ says that alignment is checked; what the processor itself reads of its tables is exempt.
-    if (data_tlb_ == &tlb_.never && rights == Rights::user && (linear & (std::bit_floor(size) - 1)) != 0) {
+    if (rights == Rights::user && alignment_checked() && (linear & (std::bit_floor(size) - 1)) != 0) {
         raise(x86::Vector::alignment_check);
+    }
+    if (watching_) {
+        note_access(linear, size, access);
     }
 }
 
@@ -90,11 +96,17 @@ Cpu::Translation Cpu::fill(TlbEntry& entry, std::uint64_t linear, Access access,
     entry.addend = reinterpret_cast<std::uintptr_t>(host) - linear;
     entry.physical = page_of(mapping.physical) | (mapping.global ? TlbEntry::global : 0) |
                      (mapping.large ? TlbEntry::large : 0);
+    if (!mapping.global) {
+        tlb_.filled(entry);
+    }
+    if (mapping.large) {
+        tlb_.filled_large(linear);
+    }
     return {mapping.physical, host, slot->writable};
 }
 
 Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights rights) {
-    TlbEntry& entry = tlb_.data[static_cast<std::size_t>(rights)].at(linear);
+    TlbEntry& entry = tlb_.data(static_cast<unsigned>(rights)).at(linear);
     if ((access == Access::write ? entry.write_tag : entry.read_tag) == page_of(linear)) {
         return {page_of(entry.physical) | page_offset(linear),
                 reinterpret_cast<std::byte*>(entry.addend + linear), true};
@@ -104,7 +116,7 @@ Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights
 
 const FetchEntry& Cpu::fetch_page(std::uint64_t linear) {
     const bool user = cpl_ == 3;
-    FetchEntry& entry = tlb_.fetch[user][(linear >> memory::page_shift) % Tlb::fetch_size];
+    FetchEntry& entry = tlb_.fetch(user, linear);
     if (entry.tag == page_of(linear)) [[likely]] {
         return entry;
     }
@@ -116,8 +128,16 @@ const FetchEntry& Cpu::fetch_page(std::uint64_t linear) {
     if (const auto* fault = std::get_if<WalkFault>(&result)) {
         raise_page_fault(linear, fault->error_code);
     }
-    const memory::GuestPhysical physical = page_of(std::get<Mapping>(result).physical);
-    entry = {page_of(linear), physical, shared_.memory().host(physical, memory::page_size)};
+    const auto& mapping = std::get<Mapping>(result);
+    const memory::GuestPhysical physical = page_of(mapping.physical);
+    entry = {page_of(linear), physical, shared_.memory().host(physical, memory::page_size), mapping.global};
+    executed_pages_.add(linear);
+    if (!mapping.global) {
+        tlb_.filled(entry);
+    }
+    if (mapping.large) {
+        tlb_.filled_large(linear);
+    }
     return entry;
 }
 
@@ -169,7 +189,7 @@ void Cpu::ram_written(memory::GuestPhysical address, unsigned size) {
 }
 
 void Cpu::read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segment, Rights rights) {
-    check_access(linear, size, segment, rights);
+    check_access(linear, size, Access::read, segment, rights);
     const unsigned first = in_first_page(linear, size);
     const Translation here = translate_data(linear, Access::read, rights);
     if (first == size) {
@@ -183,7 +203,7 @@ void Cpu::read_slow(std::uint64_t linear, void* to, unsigned size, unsigned segm
 
 // Both pages are translated before anything is written.
 void Cpu::write_slow(std::uint64_t linear, const void* from, unsigned size, unsigned segment, Rights rights) {
-    check_access(linear, size, segment, rights);
+    check_access(linear, size, Access::write, segment, rights);
     const unsigned first = in_first_page(linear, size);
     const Translation here = translate_data(linear, Access::write, rights);
     if (first == size) {
@@ -215,7 +235,7 @@ std::span<std::byte> Cpu::direct(unsigned segment, std::uint64_t offset, Access 
 }
 
 void Cpu::probe(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights) {
-    check_access(linear, size, segment, rights);
+    check_access(linear, size, access, segment, rights);
     static_cast<void>(translate_data(linear, access, rights));
     if (in_first_page(linear, size) != size) {
         static_cast<void>(translate_data(next_page(linear), access, rights));
@@ -242,29 +262,23 @@ void Cpu::locked_written(std::uint64_t linear, unsigned size) {
 // ---- invalidation ----
 
 void Cpu::flush_tlb(bool global_too) {
-    for (TlbSet& set : tlb_.data) {
-        for (TlbEntry& entry : set.entries) {
-            if (global_too || (entry.physical & TlbEntry::global) == 0) {
-                entry.read_tag = entry.write_tag = TlbEntry::none;
-            }
-        }
+    if (global_too) {
+        tlb_.flush_all();
+        executed_pages_.clear();
+        global_generation_ = ++last_generation_;
+    } else {
+        tlb_.flush_but_global();
     }
-    for (auto& set : tlb_.fetch) {
-        set.fill({});
-    }
-    ++generation_;
+    generation_ = ++last_generation_;
     end_block();
 }
 
 void Cpu::invalidate_page(std::uint64_t linear) {
-    for (TlbSet& set : tlb_.data) {
-        TlbEntry& entry = set.at(linear);
-        entry.read_tag = entry.write_tag = TlbEntry::none;
+    const bool larger = tlb_.invalidate(linear);
+    if (larger || executed_pages_.contains(linear)) {
+        generation_ = ++last_generation_;
+        global_generation_ = ++last_generation_;
     }
-    for (auto& set : tlb_.fetch) {
-        set[(linear >> memory::page_shift) % Tlb::fetch_size] = {};
-    }
-    ++generation_;
     end_block();
 }
 

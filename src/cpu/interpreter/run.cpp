@@ -4,6 +4,8 @@
 #include "cpu/interpreter/shared.hpp"
 #include "cpu/interpreter/trace.hpp"
 
+#include <utility>
+
 namespace strata::cpu::interpreter {
 
 namespace flag = x86::flag;
@@ -26,15 +28,18 @@ Exit Cpu::run() {
     };
 
     const AtWork at_work(*this);
+    retired_at_entry_ = retired_;
     for (;;) {
         if (attention()) {
             if (const auto exit = attend()) {
                 return *exit;
             }
         }
-        begin_block();
-        if (stepping_ || sti_shadow || movss_shadow) {
-            step();
+        block_ended_ = false;
+        if (stepping_ || sti_shadow || movss_shadow || std::exchange(step_next_, false)) {
+            if (const auto exit = step()) {
+                return *exit;
+            }
         } else {
             run_blocks();
         }
@@ -53,6 +58,10 @@ void Cpu::run_blocks() {
     try {
         Block* block = &find_block();
         for (;;) {
+            if (code_breakpoints_ && has_breakpoint(block->linear, block->bytes)) {
+                step_next_ = true;
+                return;
+            }
             first = insn = block->insns;
             const Insn* const end = first + block->count;
             std::uint64_t next = rip();
@@ -81,23 +90,21 @@ void Cpu::run_blocks() {
 Block* Cpu::follow(Block& block) {
     const std::uint64_t linear = code_linear();
     for (Block* link : block.links) {
-        if (link != nullptr && link->linear == linear && link->generation == generation_) {
+        if (link != nullptr && link->linear == linear && current(*link)) {
             return link;
         }
     }
     const std::uint64_t epoch = blocks_.epoch();
     Block& next = find_block();
-    if (blocks_.epoch() == epoch && next.generation == generation_) {
+    if (blocks_.epoch() == epoch && current(next)) {
         block.links[block.oldest_link] = &next;
         block.oldest_link ^= 1;
     }
     return &next;
 }
 
-// One instruction, with all that can happen around it.
-void Cpu::step() {
-    const bool trap = other_flags & flag::tf;
-    sti_shadow = movss_shadow = false;
+// Whether it completed; if not, its fault has been delivered.
+bool Cpu::execute_one() {
     const Insn* insn = nullptr;
     try {
         const Block& block = find_block();
@@ -112,17 +119,13 @@ void Cpu::step() {
         }
         insn->handler(*this, *insn);
         ++retired_;
+        return true;
     } catch (const Fault& fault) {
         if (insn != nullptr) {
             rip() -= insn->length;
         }
         deliver_fault(fault);
-        return;
-    }
-    if (trap) {
-        constexpr std::uint64_t single_step = 1 << 14; // DR6.BS
-        system.dr6 |= single_step;
-        deliver(static_cast<std::uint8_t>(x86::Vector::debug), EventKind::exception);
+        return false;
     }
 }
 

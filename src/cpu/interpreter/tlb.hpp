@@ -4,9 +4,11 @@
 
 #include "memory/guest_memory.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace strata::cpu::interpreter {
 
@@ -28,6 +30,8 @@ struct TlbEntry {
 
     static constexpr std::uint64_t global = 1 << 0; // survives flushes that spare global pages
     static constexpr std::uint64_t large = 1 << 1;  // part of a larger page
+
+    void drop() { read_tag = write_tag = none; }
 };
 
 // Accesses look up the page of their first byte and compare with the page of their last, so that one that
@@ -47,14 +51,117 @@ struct FetchEntry {
     std::uint64_t tag = TlbEntry::none;
     std::uint64_t physical = 0;      // guest-physical page
     const std::byte* host = nullptr; // null if it is no RAM
+    bool global = false;
 };
 
-struct Tlb {
+// Remembers what was filled since the last flush, so that a flush touches only that. Of what does not fit it
+// remembers that there is more.
+template <class Entry, std::size_t capacity>
+class FillList {
+public:
+    void add(Entry& entry) {
+        if (count_ < capacity) {
+            entries_[count_] = &entry;
+        }
+        ++count_;
+    }
+
+    [[nodiscard]] bool complete() const { return count_ <= capacity; }
+
+    // If complete().
+    [[nodiscard]] std::span<Entry* const> entries() const { return std::span(entries_).first(count_); }
+
+    void clear() { count_ = 0; }
+
+private:
+    std::array<Entry*, capacity> entries_;
+    std::size_t count_ = 0;
+};
+
+// The gigabytes of linear memory in which large pages were seen: where a page is invalidated there, all that
+// came from large pages is.
+class LargeRegions {
+public:
+    static constexpr unsigned shift = 30;
+
+    void add(std::uint64_t linear) {
+        if (!contains(linear)) {
+            if (count_ < regions_.size()) {
+                regions_[count_] = linear >> shift;
+            }
+            ++count_;
+        }
+    }
+
+    [[nodiscard]] bool contains(std::uint64_t linear) const {
+        return count_ > regions_.size() || std::ranges::find(regions_.begin(), regions_.begin() + count_,
+                                                             linear >> shift) != regions_.begin() + count_;
+    }
+
+    void clear() { count_ = 0; }
+
+private:
+    std::array<std::uint64_t, 8> regions_{};
+    std::size_t count_ = 0; // more than fit: everywhere
+};
+
+// Pages from which code was fetched since the last clear(), and some others: whether invalidating one can
+// matter to decoded code.
+class ExecutedPages {
+public:
+    void add(std::uint64_t linear) { word(linear) |= bit(linear); }
+
+    [[nodiscard]] bool contains(std::uint64_t linear) { return word(linear) & bit(linear); }
+
+    void clear() { words_.fill(0); }
+
+private:
+    static constexpr std::size_t size = 64;
+
+    static std::uint64_t page(std::uint64_t linear) { return linear >> memory::page_shift; }
+
+    static std::uint64_t bit(std::uint64_t linear) { return std::uint64_t{1} << page(linear) % 64; }
+
+    std::uint64_t& word(std::uint64_t linear) { return words_[page(linear) / 64 % size]; }
+
+    std::array<std::uint64_t, size> words_{};
+};
+
+class Tlb {
+public:
     static constexpr unsigned fetch_size = 256;
 
-    std::array<TlbSet, 3> data{};                              // by Cpu::Rights
-    std::array<std::array<FetchEntry, fetch_size>, 2> fetch{}; // supervisor, user
-    TlbSet never{}; // never filled: sends every access the slow way
+    // By Cpu::Rights. One set is never filled: it sends every access the slow way.
+    [[nodiscard]] TlbSet& data(unsigned rights) { return data_[rights]; }
+
+    [[nodiscard]] TlbSet& never() { return never_; }
+
+    [[nodiscard]] FetchEntry& fetch(bool user, std::uint64_t linear) {
+        return fetch_[user][(linear >> memory::page_shift) % fetch_size];
+    }
+
+    // After a slot got a translation that a flush sparing global pages is to remove.
+    void filled(TlbEntry& entry) { data_fills_.add(entry); }
+
+    void filled(FetchEntry& entry) { fetch_fills_.add(entry); }
+
+    // After a slot got a part of a page larger than 4 KiB.
+    void filled_large(std::uint64_t linear) { large_regions_.add(linear); }
+
+    void flush_all();
+    void flush_but_global();
+    // The translation of `linear`, and all of a larger page that may hold it. Whether there may be one.
+    bool invalidate(std::uint64_t linear);
+    // Has no page written without looking any more.
+    void forbid_writes(memory::GuestPhysical page);
+
+private:
+    std::array<TlbSet, 3> data_{};
+    std::array<std::array<FetchEntry, fetch_size>, 2> fetch_{}; // supervisor, user
+    FillList<TlbEntry, 512> data_fills_;
+    FillList<FetchEntry, 128> fetch_fills_;
+    LargeRegions large_regions_;
+    TlbSet never_{};
 };
 
 } // namespace strata::cpu::interpreter
