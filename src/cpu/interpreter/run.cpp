@@ -35,7 +35,7 @@ Exit Cpu::run() {
                 return *exit;
             }
         }
-        block_ended_ = false;
+        begin_block();
         if (stepping_ || sti_shadow || movss_shadow || std::exchange(step_next_, false)) {
             if (const auto exit = step()) {
                 return *exit;
