@@ -85,7 +85,7 @@ void move_mask(Cpu& cpu, const Insn& insn) {
 
 // The bytes chosen by the mask's sign bits, to [rDI].
 void store_selected(Cpu& cpu, const Insn& insn) {
-    simd::store_selected<std::uint8_t, 1>(cpu, insn, simd::wrap_offset(insn, cpu.regs[x86::rdi]),
+    simd::store_selected<std::uint8_t, 1>(cpu, insn, Cpu::masked_address(insn, cpu.regs[x86::rdi]),
                                           {Block{read(cpu, insn.reg)}}, {Block{read(cpu, insn.rm)}});
 }
 
