@@ -226,13 +226,13 @@ TEST_F(VirtioPci, RefusesAStateOfAnotherDevice) {
     start();
     function.visit(writer);
     auto bytes = writer.bytes();
-    // The features field of the device: its name is followed by 8 bytes.
-    const std::string_view name = "\x08\x08"
+    // The device's field "features": its name is followed by four bytes of length and eight of value.
+    const std::string_view name = "\x08"
                                   "features";
     const auto text = std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     const auto at = text.find(name);
     ASSERT_NE(at, text.npos);
-    bytes[at + name.size()] = std::byte{0xFF};
+    bytes[at + name.size() + 4] = std::byte{0xFF};
     StateReader reader(bytes);
     reader.section("rng");
     function.visit(reader);

@@ -9,8 +9,8 @@ namespace strata::cpu::interpreter {
 namespace flag = x86::flag;
 
 Cpu::Cpu(Shared& shared, const VcpuConfig& config, Bus& bus)
-    : shared_(shared), config_(config), bus_(bus, *this),
-      mailbox_(std::make_unique<CodeMailbox>(signals_)), decoder_(std::make_unique<Decoder>(*config.model)) {
+    : shared_(shared), config_(config), bus_(bus, *this), mailbox_(std::make_unique<CodeMailbox>(signals_)),
+      decoder_(std::make_unique<Decoder>(*config.model)) {
     shared_.attach(*mailbox_);
     reset();
 }

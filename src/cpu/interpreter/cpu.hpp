@@ -372,8 +372,8 @@ private:
     void note_access(std::uint64_t linear, unsigned size, Access access);
     void raise_debug(std::uint64_t dr6_bits);
 
-    TlbSet* data_tlb_ = nullptr; // the set for the current privilege; one that never hits when each access must be
-                       // looked at
+    TlbSet* data_tlb_ = nullptr; // the set for the current privilege; one that never hits when each access
+                                 // must be looked at
     bool code64_ = false;
     bool block_ended_ = false;
     unsigned cpl_ = 0;
