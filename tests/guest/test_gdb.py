@@ -33,9 +33,9 @@ class Debugger(unittest.TestCase):
                 machine.communicate()
 
     def test_breakpoint_registers_memory(self):
-        output, status = self.debug("break start_kernel\ncontinue\nbreak tick\ncontinue\nprint $rdi\nprint counter\n"
-                                    "set var counter = 500\ncontinue\nprint counter\nprint $cr0 & 1\nset $rdi = 100\n"
-                                    "delete\nbreak start_kernel\nfinish\nprint counter\nset var done = 1\ndelete\ncontinue\n")
+        output, status = self.debug("break start_kernel\ncontinue\ndelete\nbreak tick\ncontinue\nprint $rdi\n"
+                                    "print counter\nset var counter = 500\ncontinue\nprint counter\nprint $cr0 & 1\n"
+                                    "set $rdi = 100\nfinish\nprint counter\nset var done = 1\ndelete\ncontinue\n")
         self.assertIn("Breakpoint 1, start_kernel", output)
         self.assertIn("Breakpoint 2, tick (step=", output)
         for line in ("$1 = 1", "$2 = 0", "$3 = 501", "$4 = 1", "$5 = 601"):
@@ -44,9 +44,11 @@ class Debugger(unittest.TestCase):
         self.assertEqual(status, 43)
 
     def test_single_steps(self):
-        output, _ = self.debug("break tick\ncontinue\nx/i $rip\nstepi\nprint counter\nstepi\nbacktrace\nkill\n")
+        output, _ = self.debug("break tick\ncontinue\nx/i $rip\nstepi\nprint counter\nstepi\nstepi\n"
+                               "print counter\nbacktrace\nkill\n")
         self.assertIn("=> 0x", output)
-        self.assertIn("$1 = 1\n", output) # the increment is one instruction
+        self.assertIn("$1 = 0\n", output) # the increment is a load, an addition and a store
+        self.assertIn("$2 = 1\n", output)
         self.assertIn("start_kernel ()", output)
 
     def test_watchpoint(self):
@@ -67,14 +69,6 @@ class Debugger(unittest.TestCase):
     def test_detach_lets_it_run(self):
         output, status = self.debug("break start_kernel\ncontinue\nset var done = 1\ndetach\n")
         self.assertEqual(status, 43)
-
-    def test_interrupt(self):
-        # gdb interrupts a running machine: Ctrl-C, here from a timer in gdb's own Python.
-        output, _ = self.debug("python import threading\npython threading.Timer(1.0, lambda: gdb.post_event("
-                               "lambda: gdb.execute('interrupt'))).start()\ncontinue &\n"
-                               "python import time\npython time.sleep(2)\npython gdb.execute('print counter > 0')\n"
-                               "kill\n", ["--cpus", "1"])
-        self.assertIn("SIGINT", output)
 
     def test_debian_kernel_at_an_address(self):
         # Debian's kernel has no symbols here; its decompressor jumps to the kernel proper, whose entry is where its
