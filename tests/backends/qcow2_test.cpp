@@ -298,6 +298,19 @@ TEST_F(Qcow2, AnImageFoundCorruptIsMarked) {
     EXPECT_EQ(read_file(path)[79], '\x02');
 }
 
+// Its place is 0, which elsewhere means nowhere.
+TEST_F(Qcow2, ACompressedClusterInTheHeaderIsCorrupt) {
+    run("qemu-img create -q -f qcow2 " + path + " 1M");
+    write_at(*open_ok(path), 0, "data, then the table");
+    patch(path, 5 * 64 * kib, std::string("\x40\0\0\0\0\0\0\0", 8));
+    const auto disk = open_ok(path, true);
+    std::string bytes(512, '\0');
+    const auto result = disk->read(0, std::as_writable_bytes(std::span(bytes)));
+    ASSERT_FALSE(result);
+    EXPECT_NE(result.error().message.find("compressed cluster at 0x0 is misplaced"), std::string::npos)
+        << result.error().message;
+}
+
 TEST_F(Qcow2, AutoclearFeaturesAreCleared) {
     run("qemu-img create -q -f qcow2 " + path + " 1M");
     patch(path, 95, "\x40");

@@ -5,6 +5,7 @@
 #include "cpu/x86/isa_features.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 namespace strata::cpu::interpreter {
@@ -16,17 +17,13 @@ void undefined(Cpu& cpu, const Insn&) { cpu.raise_ud(); }
 // All rows by mnemonic.
 class RowTable {
 public:
+    // By counting: rows of one mnemonic stay in the order of their groups.
     RowTable() {
-        for (const Rows& group : instruction_groups()) {
-            rows_.insert(rows_.end(), group.begin(), group.end());
-        }
-        std::ranges::stable_sort(rows_, {}, &Row::mnemonic);
-        for (std::size_t i = 0; i < rows_.size(); ++i) {
-            ++starts_[static_cast<std::size_t>(rows_[i].mnemonic) + 1];
-        }
-        for (std::size_t i = 1; i < starts_.size(); ++i) {
-            starts_[i] += starts_[i - 1];
-        }
+        for_each_row([this](const Row& row) { ++starts_[static_cast<std::size_t>(row.mnemonic) + 1]; });
+        std::partial_sum(starts_.begin(), starts_.end(), starts_.begin());
+        rows_.resize(starts_.back());
+        auto next = starts_;
+        for_each_row([&](const Row& row) { rows_[next[static_cast<std::size_t>(row.mnemonic)]++] = row; });
     }
 
     [[nodiscard]] std::span<const Row> of(ZydisMnemonic mnemonic) const {
@@ -35,6 +32,13 @@ public:
     }
 
 private:
+    template <class Use>
+    static void for_each_row(Use use) {
+        for (const Rows& group : instruction_groups()) {
+            std::ranges::for_each(group, use);
+        }
+    }
+
     std::vector<Row> rows_;
     std::array<std::size_t, ZYDIS_MNEMONIC_MAX_VALUE + 2> starts_{};
 };

@@ -44,17 +44,21 @@ std::unexpected<Error> ClusterMap::corrupt(std::string_view what, std::uint64_t 
                 "repair it with: qemu-img check -r all");
 }
 
-bool ClusterMap::is_reserved(std::uint64_t host) const {
-    const auto overlaps = [&](std::uint64_t offset, std::uint64_t length) {
-        return host < offset + length && offset < host + header_.cluster_size();
+bool ClusterMap::is_reserved(std::uint64_t host, std::uint64_t length) const {
+    const auto overlaps = [&](std::uint64_t table, std::uint64_t table_length) {
+        return host < table + table_length && table < host + length;
     };
     return overlaps(0, header_.cluster_size()) || overlaps(header_.l1_offset, l1_.size() * 8) ||
            overlaps(header_.refcount_table_offset, header_.refcount_table_clusters * header_.cluster_size());
 }
 
+bool ClusterMap::is_misplaced(std::uint64_t host) const {
+    return (host & header_.cluster_mask()) != 0 || (host != 0 && is_reserved(host, header_.cluster_size()));
+}
+
 Result<std::uint64_t> ClusterMap::table_offset(std::uint64_t index) {
     const auto offset = l1_[index] & offset_mask;
-    if ((offset & header_.cluster_mask()) != 0 || (offset != 0 && is_reserved(offset))) {
+    if (is_misplaced(offset)) {
         return corrupt("L2 table", offset);
     }
     return offset;
@@ -66,10 +70,14 @@ Result<Mapping> ClusterMap::understand(std::uint64_t entry) {
         const unsigned offset_bits = 62 - (header_.cluster_bits - 8);
         const auto host = bits(entry, offset_bits - 1, 0);
         const auto sectors = bits(entry, 61, offset_bits) + 1;
-        return Mapping{Mapping::Kind::compressed, host, sectors * sector_size - host % sector_size, false};
+        const auto length = sectors * sector_size - host % sector_size;
+        if (is_reserved(host, length)) {
+            return corrupt("compressed cluster", host);
+        }
+        return Mapping{Mapping::Kind::compressed, host, length, false};
     }
     const auto host = entry & offset_mask;
-    if ((host & header_.cluster_mask()) != 0 || (host != 0 && is_reserved(host))) {
+    if (is_misplaced(host)) {
         return corrupt("cluster", host);
     }
     const bool zero = header_.version >= 3 && (entry & flag_zero);

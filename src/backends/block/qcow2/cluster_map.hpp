@@ -61,10 +61,11 @@ public:
     // An entry was found that cannot be right.
     [[nodiscard]] bool is_corrupt() const { return corrupt_; }
 
-    // True if a cluster of guest data may not be there: the header or a table lies there.
-    [[nodiscard]] bool is_reserved(std::uint64_t host) const;
-
 private:
+    // Whether the header or one of the top tables has any of these bytes.
+    [[nodiscard]] bool is_reserved(std::uint64_t host, std::uint64_t length) const;
+    // Whether a whole cluster cannot be there; 0 is nowhere.
+    [[nodiscard]] bool is_misplaced(std::uint64_t host) const;
     [[nodiscard]] std::unexpected<Error> corrupt(std::string_view what, std::uint64_t where);
     [[nodiscard]] Result<std::uint64_t> table_offset(std::uint64_t l1_index);
     // The offset of the L2 table for `guest`, which may be changed.
