@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace strata::cpu::interpreter {
 
@@ -386,6 +387,7 @@ private:
     std::unique_ptr<CodeMailbox> mailbox_;
     std::unique_ptr<Decoder> decoder_;
     BlockCache blocks_;
+    std::vector<Insn> draft_; // of the block being built
     CodeMode code_mode_{};
     // Of instruction translations, those of global pages and the others; see Block. No two are ever alike.
     std::uint64_t generation_ = 1, global_generation_ = 2, last_generation_ = 2;

@@ -255,7 +255,18 @@ Decoder::Decoder(const x86::Model& model) : model_(model) {
     }
 }
 
-Decoder::Result Decoder::decode(const CodeMode& mode, std::span<const std::uint8_t> bytes) const {
+Decoder::Result Decoder::decode(const CodeMode& mode, std::span<const std::uint8_t> bytes) {
+    if (const Result* known = known_.find(mode.key(), bytes)) {
+        return *known;
+    }
+    const Result result = decode_anew(mode, bytes);
+    if (result.status == Status::ok && result.insn.handler != undefined) {
+        known_.add(mode.key(), bytes, result.insn.length, result);
+    }
+    return result;
+}
+
+Decoder::Result Decoder::decode_anew(const CodeMode& mode, std::span<const std::uint8_t> bytes) const {
     ZydisDecodedInstruction info;
     std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
     const ZyanStatus status = ZydisDecoderDecodeFull(&decoders_[static_cast<std::size_t>(mode.size)],

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/interpreter/code_mode.hpp"
+#include "cpu/interpreter/decode_cache.hpp"
 #include "cpu/interpreter/rows.hpp"
 #include "cpu/x86/model.hpp"
 
@@ -29,11 +30,14 @@ public:
         bool ends_block = false; // what follows it in memory need not be executed next
     };
 
-    [[nodiscard]] Result decode(const CodeMode& mode, std::span<const std::uint8_t> bytes) const;
+    [[nodiscard]] Result decode(const CodeMode& mode, std::span<const std::uint8_t> bytes);
 
 private:
+    [[nodiscard]] Result decode_anew(const CodeMode& mode, std::span<const std::uint8_t> bytes) const;
+
     const x86::Model& model_;
     std::array<ZydisDecoder, 3> decoders_{}; // by CodeMode::Size
+    DecodeCache<Result> known_;
 };
 
 } // namespace strata::cpu::interpreter

@@ -70,16 +70,16 @@ Block* Cpu::build_block(std::uint64_t linear, const FetchEntry& page) {
     }
     const std::uint64_t start = page_offset(linear);
     const std::uint64_t readable = std::min(memory::page_size - start, code_bytes_left());
-    std::array<Insn, most_instructions> insns;
     std::array<std::uint8_t, most_instructions * max_instruction_length> bytes;
-    std::size_t count = 0, size = 0;
-    for (bool ended = false; !ended && count < insns.size();) {
+    std::size_t size = 0;
+    draft_.clear();
+    for (bool ended = false; !ended && draft_.size() < most_instructions;) {
         const std::size_t ahead = std::min<std::size_t>(readable - size, max_instruction_length);
         const std::span<std::uint8_t> window(bytes.data() + size, ahead);
         read_code(page, start + size, window);
         const Decoder::Result result = decoder_->decode(code_mode_, window);
         if (result.status != Decoder::Status::ok) {
-            if (count != 0) {
+            if (!draft_.empty()) {
                 break; // the next block begins with it
             }
             if (result.status == Decoder::Status::too_long || readable < memory::page_size - start) {
@@ -87,11 +87,11 @@ Block* Cpu::build_block(std::uint64_t linear, const FetchEntry& page) {
             }
             return build_crossing_block(linear, page);
         }
-        insns[count++] = result.insn;
+        draft_.push_back(result.insn);
         size += result.insn.length;
         ended = result.ends_block || page.host == nullptr;
     }
-    Block& block = blocks_.create(std::span(insns).first(count));
+    Block& block = blocks_.create(draft_);
     block.bytes = static_cast<std::uint32_t>(size);
     if (page.host == nullptr) {
         return &block; // device memory is read anew each time

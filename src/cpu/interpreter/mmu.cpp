@@ -89,13 +89,14 @@ Cpu::Translation Cpu::fill(TlbEntry& entry, std::uint64_t linear, Access access,
     if (access == Access::write && slot->writable) {
         memory.mark_dirty(mapping.physical);
     }
-    const bool direct_write = mapping.writable && mapping.dirty && slot->writable &&
-                              memory.is_dirty(mapping.physical) && !shared_.has_code(mapping.physical);
+    const bool writable = mapping.writable && mapping.dirty && slot->writable;
+    const bool direct_write =
+        writable && memory.is_dirty(mapping.physical) && !shared_.has_code(mapping.physical);
     entry.read_tag = page_of(linear);
     entry.write_tag = direct_write ? page_of(linear) : TlbEntry::none;
     entry.addend = reinterpret_cast<std::uintptr_t>(host) - linear;
     entry.physical = page_of(mapping.physical) | (mapping.global ? TlbEntry::global : 0) |
-                     (mapping.large ? TlbEntry::large : 0);
+                     (mapping.large ? TlbEntry::large : 0) | (writable ? TlbEntry::writable : 0);
     if (!mapping.global) {
         tlb_.filled(entry);
     }
@@ -107,7 +108,11 @@ Cpu::Translation Cpu::fill(TlbEntry& entry, std::uint64_t linear, Access access,
 
 Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights rights) {
     TlbEntry& entry = tlb_.data(static_cast<unsigned>(rights)).at(linear);
-    if ((access == Access::write ? entry.write_tag : entry.read_tag) == page_of(linear)) {
+    const bool translated = entry.read_tag == page_of(linear);
+    const auto code_page = [&] { // fill() looks whether it still is one
+        return (entry.physical & TlbEntry::writable) && shared_.has_code(page_of(entry.physical));
+    };
+    if (translated && (access != Access::write || entry.write_tag == page_of(linear) || code_page())) {
         return {page_of(entry.physical) | page_offset(linear),
                 reinterpret_cast<std::byte*>(entry.addend + linear), true};
     }

@@ -30,6 +30,8 @@ struct TlbEntry {
 
     static constexpr std::uint64_t global = 1 << 0; // survives flushes that spare global pages
     static constexpr std::uint64_t large = 1 << 1;  // part of a larger page
+    // The guest may write here, and has marked the page dirty: nothing but code on it forbids a write_tag.
+    static constexpr std::uint64_t writable = 1 << 2;
 
     void drop() { read_tag = write_tag = none; }
 };
