@@ -43,7 +43,8 @@ private:
         std::uint8_t mode = 0;
     };
 
-    // By the first four bytes, also those behind a short instruction; where fewer are left, they share a slot.
+    // By the first four bytes, also those behind a short instruction; where fewer are left, they share a
+    // slot.
     static std::size_t slot(unsigned mode, std::span<const std::uint8_t> bytes) {
         const auto first = bytes.size() >= 4 ? load_le<std::uint32_t>(bytes.data()) : 0;
         return ((first ^ mode << 24) * 0x9E37'79B1U) >> (32 - slot_bits);
