@@ -8,7 +8,7 @@
 
 namespace strata::devices {
 
-class DebugConsole final : public Device {
+class DebugConsole final : public StatelessDevice {
 public:
     static constexpr DeviceInfo info{"debugcon", "Debug console at ports 0xE9 and 0x402"};
     static constexpr std::uint8_t present = 0xE9; // what reading the port answers
@@ -24,10 +24,6 @@ public:
     [[nodiscard]] std::vector<Region> regions() const override;
     std::uint64_t read(unsigned region, std::uint64_t offset, unsigned size) override;
     void write(unsigned region, std::uint64_t offset, unsigned size, std::uint64_t value) override;
-
-    void reset() override {}
-
-    void visit(StateVisitor& /*visitor*/) override {}
 
 private:
     OutputBuffer output_;

@@ -7,7 +7,7 @@
 
 namespace strata::devices {
 
-class DebugExit final : public Device {
+class DebugExit final : public StatelessDevice {
 public:
     static constexpr DeviceInfo info{"debug-exit", "Port 0xF4 and 0x501: ends the run with a status"};
 
@@ -18,10 +18,6 @@ public:
     [[nodiscard]] std::vector<Region> regions() const override;
     std::uint64_t read(unsigned region, std::uint64_t offset, unsigned size) override;
     void write(unsigned region, std::uint64_t offset, unsigned size, std::uint64_t value) override;
-
-    void reset() override {}
-
-    void visit(StateVisitor& /*visitor*/) override {}
 
 private:
     PowerControl& power_;

@@ -62,6 +62,14 @@ public:
     virtual void visit(StateVisitor& visitor) = 0;
 };
 
+// One without guest-visible state.
+class StatelessDevice : public Device {
+public:
+    void reset() final {}
+
+    void visit(StateVisitor& /*visitor*/) final {}
+};
+
 class Router;
 
 // Why a guest's machine ends or starts again; devices report it, the machine acts.

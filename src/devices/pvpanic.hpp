@@ -6,7 +6,7 @@
 
 namespace strata::devices {
 
-class PvPanic final : public Device {
+class PvPanic final : public StatelessDevice {
 public:
     static constexpr DeviceInfo info{"pvpanic", "Port 0x505: the guest reports a kernel panic"};
     static constexpr std::uint16_t port = 0x505;
@@ -18,10 +18,6 @@ public:
     [[nodiscard]] std::vector<Region> regions() const override;
     std::uint64_t read(unsigned region, std::uint64_t offset, unsigned size) override;
     void write(unsigned region, std::uint64_t offset, unsigned size, std::uint64_t value) override;
-
-    void reset() override {}
-
-    void visit(StateVisitor& /*visitor*/) override {}
 
 private:
     PowerControl& power_;

@@ -1,10 +1,10 @@
 // Consoles as the user on the host sees them.
 #include <gtest/gtest.h>
 
+#include "../base/loop_runner.hpp"
 #include "backends/char/char.hpp"
 #include "backends/char/escape_keys.hpp"
 #include "base/file_descriptor.hpp"
-#include "loop_runner.hpp"
 #include "temporary_directory.hpp"
 
 #include <arpa/inet.h>
@@ -37,7 +37,7 @@ protected:
 
     void print(std::string_view text) { console->write(std::as_bytes(std::span(text))); }
 
-    LoopRunner runner;
+    test::LoopRunner runner;
     TemporaryDirectory directory;
     std::unique_ptr<CharBackend> console;
     std::string received;

@@ -1,10 +1,10 @@
 // User-mode networking as a guest sees it, with frames made by hand.
 #include <gtest/gtest.h>
 
+#include "../base/loop_runner.hpp"
 #include "backends/net/user.hpp"
 #include "base/bytes.hpp"
 #include "base/file_descriptor.hpp"
-#include "loop_runner.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -117,7 +117,7 @@ protected:
         return await([](const std::string& frame) { return field<std::uint16_t>(frame, 36) == 68; });
     }
 
-    LoopRunner runner;
+    test::LoopRunner runner;
     std::unique_ptr<NetBackend> net;
     std::vector<std::string> frames;
     bool accepts = true;

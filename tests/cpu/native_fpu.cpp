@@ -1,7 +1,7 @@
 #include "native_fpu.hpp"
 
+#include "../oracle/fp_image.hpp"
 #include "cpu/x86/sse_environment.hpp"
-#include "cpu/x86/x87.hpp"
 
 #include <csetjmp>
 #include <csignal>
@@ -13,33 +13,13 @@ namespace {
 
 constexpr std::size_t code_size = 4096;
 
-// FXSAVE64's image. SDM volume 1 section 10.5.1.
-struct alignas(64) Fxsave {
-    std::uint16_t fcw, fsw;
-    std::uint8_t abridged_tag, reserved0;
-    std::uint16_t fop;
-    std::uint64_t fip, fdp;
-    std::uint32_t mxcsr, mxcsr_mask;
-
-    struct {
-        std::uint64_t significand;
-        std::uint16_t sign_exponent;
-        std::uint8_t reserved[6];
-    } st[8];
-
-    std::uint64_t xmm[16][2];
-    std::uint8_t reserved1[96];
-};
-
-static_assert(sizeof(Fxsave) == 512);
-
 // FNSTENV's image, which has the pointers also where FXSAVE leaves them out (as AMD's does unless ES is set).
 struct Environment {
     std::uint32_t fcw, fsw, tags, fip, fcs_and_fop, fdp, fds;
 };
 
 struct Frame {
-    Fxsave before, after;
+    oracle::XsaveArea before, after; // of which FXSAVE64 knows the first 512 bytes
     Environment environment;
     std::uint64_t rax, rflags;
 };
@@ -75,39 +55,6 @@ void emit(std::uint8_t* to, std::span<const std::uint8_t> instruction, std::size
     put(to, {0xDB, 0xE3, 0xC3});                                            // fninit; ret
 }
 
-Fxsave to_image(const x86::FpState& fp) {
-    Fxsave image{};
-    image.fcw = fp.fcw;
-    image.fsw = fp.fsw;
-    image.abridged_tag = fp.abridged_tag;
-    image.fop = fp.fop;
-    image.fip = fp.fip;
-    image.fdp = fp.fdp;
-    image.mxcsr = fp.mxcsr;
-    for (unsigned i = 0; i < 8; ++i) {
-        const x86::Float80& from = fp.physical[(x86::stack_top(fp) + i) & 7];
-        image.st[i].significand = from.significand;
-        image.st[i].sign_exponent = from.sign_exponent;
-    }
-    for (unsigned i = 0; i < 16; ++i) {
-        std::memcpy(image.xmm[i], &fp.ymm[i], sizeof image.xmm[i]);
-    }
-    return image;
-}
-
-void from_image(const Fxsave& image, x86::FpState& fp) {
-    fp.fcw = image.fcw;
-    fp.fsw = image.fsw;
-    fp.abridged_tag = image.abridged_tag;
-    fp.mxcsr = image.mxcsr;
-    for (unsigned i = 0; i < 8; ++i) {
-        fp.physical[(x86::stack_top(fp) + i) & 7] = {image.st[i].significand, image.st[i].sign_exponent};
-    }
-    for (unsigned i = 0; i < 16; ++i) {
-        std::memcpy(&fp.ymm[i].lanes, image.xmm[i], sizeof image.xmm[i]);
-    }
-}
-
 } // namespace
 
 NativeFpu::NativeFpu()
@@ -131,7 +78,7 @@ NativeFpu::~NativeFpu() {
 std::optional<int> NativeFpu::run(std::span<const std::uint8_t> instruction, FpuCase& state) {
     static Frame frame;
     static std::size_t start;
-    frame.before = to_image(state.fp);
+    frame.before = frame.after = oracle::to_xsave_area(state.fp);
     frame.rax = state.rax;
     frame.rflags = state.rflags;
     emit(code_, instruction, start);
@@ -143,7 +90,7 @@ std::optional<int> NativeFpu::run(std::span<const std::uint8_t> instruction, Fpu
         const x86::HostEnvironment restored_afterwards;
         reinterpret_cast<void (*)(Frame*, void*, void*)>(code_)(&frame, nullptr, state.memory.data());
     }
-    from_image(frame.after, state.fp);
+    state.fp = oracle::to_fp_state(frame.after);
     state.rax = frame.rax;
     state.rflags = frame.rflags;
     const auto address = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(code_) + start);

@@ -2,8 +2,7 @@
 // its memory, rightly or wrongly.
 #pragma once
 
-#include "base/clock.hpp"
-#include "base/event_loop.hpp"
+#include "../base/loop_runner.hpp"
 #include "devices/device.hpp"
 #include "devices/router.hpp"
 #include "devices/virtio/device.hpp"
@@ -36,25 +35,9 @@ struct TestPower final : PowerControl {
     void panicked() override {}
 };
 
-struct TestMachine {
+struct TestMachine : test::LoopRunner {
     static constexpr std::uint64_t ram_size = 16 << 20;
 
-    // Runs the event loop until `done()` says so, for at most some seconds; returns whether it did.
-    template <class F>
-    bool run_until(F done) {
-        const auto end = clock.now() + Nanoseconds{10} * 1'000'000'000;
-        bool held = done();
-        while (!held && clock.now() < end) {
-            EventLoop::Timer tick(*loop, [this] { loop->stop(); });
-            tick.arm(clock.now() + nanoseconds_per_millisecond);
-            loop->run();
-            held = done();
-        }
-        return held;
-    }
-
-    Clock clock;
-    std::unique_ptr<EventLoop> loop = EventLoop::create(clock).value();
     std::unique_ptr<memory::GuestMemory> memory = memory::GuestMemory::create(ram_size).value();
     Router router;
     TestMsi msi;

@@ -25,6 +25,12 @@ void advance(Cpu& cpu, unsigned index, std::uint64_t distance) {
     cpu.set_reg<A>(index, static_cast<A>(cpu.reg<A>(index) + distance));
 }
 
+template <class A>
+void advance_both(Cpu& cpu, std::uint64_t distance) {
+    advance<A>(cpu, x86::rsi, distance);
+    advance<A>(cpu, x86::rdi, distance);
+}
+
 // Memory at an index register that can be worked on directly, forwards.
 template <class T, class A>
 std::span<std::byte> run_at(Cpu& cpu, unsigned segment, unsigned index, Access access) {
@@ -50,9 +56,7 @@ struct Movs {
     template <class T, class A>
     static void one(Cpu& cpu, const Insn& insn) {
         cpu.store<T>(x86::es, cpu.reg<A>(x86::rdi), cpu.load<T>(insn.segment, cpu.reg<A>(x86::rsi)));
-        const std::uint64_t step = element_step<T>(cpu);
-        advance<A>(cpu, x86::rsi, step);
-        advance<A>(cpu, x86::rdi, step);
+        advance_both<A>(cpu, element_step<T>(cpu));
     }
 
     template <class T, class A>
@@ -70,8 +74,7 @@ struct Movs {
                 std::memmove(to.data() + at, from.data() + at, sizeof(T));
             }
         }
-        advance<A>(cpu, x86::rsi, bytes);
-        advance<A>(cpu, x86::rdi, bytes);
+        advance_both<A>(cpu, bytes);
         return done;
     }
 };
@@ -156,9 +159,7 @@ struct Cmps {
         const T first = cpu.load<T>(insn.segment, cpu.reg<A>(x86::rsi));
         const T second = cpu.load<T>(x86::es, cpu.reg<A>(x86::rdi));
         cpu.flags.set_sub(first, second, static_cast<T>(first - second));
-        const std::uint64_t step = element_step<T>(cpu);
-        advance<A>(cpu, x86::rsi, step);
-        advance<A>(cpu, x86::rdi, step);
+        advance_both<A>(cpu, element_step<T>(cpu));
     }
 
     template <class T, class A>
@@ -177,8 +178,7 @@ struct Cmps {
             ++done;
         } while (done < most && repeats(insn, first == second));
         cpu.flags.set_sub(first, second, static_cast<T>(first - second));
-        advance<A>(cpu, x86::rsi, done * sizeof(T));
-        advance<A>(cpu, x86::rdi, done * sizeof(T));
+        advance_both<A>(cpu, done * sizeof(T));
         return done;
     }
 };

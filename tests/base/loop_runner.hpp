@@ -6,7 +6,7 @@
 
 #include <memory>
 
-namespace strata::backends {
+namespace strata::test {
 
 struct LoopRunner {
     // Runs the loop until `done()` says so, for at most some seconds; returns whether it did.
@@ -33,4 +33,4 @@ struct LoopRunner {
     std::unique_ptr<EventLoop> loop = EventLoop::create(clock).value();
 };
 
-} // namespace strata::backends
+} // namespace strata::test
