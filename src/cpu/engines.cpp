@@ -1,6 +1,8 @@
 // The engines that this build has, best first.
 #include "cpu/engine.hpp"
 #include "cpu/interpreter/vcpu.hpp"
+#include "cpu/translator/host.hpp"
+#include "cpu/translator/vcpu.hpp"
 
 #include <string>
 
@@ -11,6 +13,8 @@ namespace {
 constexpr EngineInfo table[] = {
     {"interpreter", "runs every instruction by itself, on any host: the reference",
      [] { return std::string(); }, interpreter::create_engine},
+    {"translator", "runs guest code as host code, near the host's speed, without privileges",
+     translator::unavailable, translator::create_engine},
 };
 
 } // namespace

@@ -36,7 +36,7 @@ void BlockCache::insert(Block& block, std::uint64_t key) {
     Block*& head = buckets_[bucket(key)];
     block.next = head;
     head = &block;
-    pages_[(key >> 8) & ~(memory::page_size - 1)].push_back(&block);
+    pages_[(key >> CodeMode::key_bits) & ~(memory::page_size - 1)].push_back(&block);
     if (block.second_page != Block::dead) {
         pages_[block.second_page].push_back(&block);
     }
@@ -53,6 +53,9 @@ void BlockCache::kill(Block& block) {
     *link = block.next;
     block.key = Block::dead;
     block.generation = 0; // no link enters it any more
+    if (block.native != nullptr) {
+        accelerator_->discard(block);
+    }
 }
 
 void BlockCache::invalidate(memory::GuestPhysical page, std::uint64_t granules) {
@@ -61,7 +64,8 @@ void BlockCache::invalidate(memory::GuestPhysical page, std::uint64_t granules) 
         return;
     }
     std::erase_if(found->second, [&](Block* block) {
-        const bool first = block->key >> 8 >> memory::page_shift == page >> memory::page_shift;
+        const bool first =
+            block->key >> CodeMode::key_bits >> memory::page_shift == page >> memory::page_shift;
         const std::uint64_t covered =
             first ? block->granules : 1; // a crossing instruction's end is in granule 0
         if (block->key != Block::dead && (covered & granules) != 0) {
@@ -84,6 +88,9 @@ void BlockCache::invalidate_all() {
 }
 
 void BlockCache::clear() {
+    if (accelerator_ != nullptr) {
+        accelerator_->discard_all();
+    }
     std::ranges::fill(buckets_, nullptr);
     pages_.clear();
     chunks_.clear();

@@ -3,6 +3,7 @@
 // void itself.
 #pragma once
 
+#include "cpu/interpreter/code_mode.hpp"
 #include "cpu/interpreter/insn.hpp"
 #include "memory/guest_memory.hpp"
 
@@ -32,15 +33,33 @@ struct Block {
     std::uint64_t granules = 0;               // of its (first) page
     memory::GuestPhysical second_page = dead; // of a single instruction that crosses pages
     Block* next = nullptr;                    // with the same hash
+    std::uint32_t runs = 0;                   // for the accelerator: how often it was met without host code
+    void* native = nullptr;                   // the accelerator's
+};
+
+// A second way to run blocks: as host code. The processor asks it at each block.
+class BlockAccelerator {
+public:
+    virtual ~BlockAccelerator() = default;
+
+    // Carries out `block`, which RIP is at, and what follows it as long as it can, if it has host code for
+    // it. Returns whether it did; then RIP is where it left, faults have been delivered.
+    virtual bool execute(Block& block) = 0;
+    // `block`, which has native code, is void; execute() may be running it.
+    virtual void discard(Block& block) = 0;
+    // All are void and about to be freed.
+    virtual void discard_all() = 0;
 };
 
 class BlockCache {
 public:
+    void set_accelerator(BlockAccelerator* accelerator) { accelerator_ = accelerator; }
+
     // More decoded instructions than this and everything is decoded anew.
     static constexpr std::size_t most_bytes = std::size_t{12} << 20;
 
     [[nodiscard]] static std::uint64_t key(memory::GuestPhysical address, unsigned mode_key) {
-        return address << 8 | mode_key;
+        return address << CodeMode::key_bits | mode_key;
     }
 
     [[nodiscard]] Block* find(std::uint64_t key) const {
@@ -84,6 +103,7 @@ private:
     std::size_t chunk_used_ = chunk_size; // of the last chunk
     std::size_t used_ = 0;
     std::uint64_t epoch_ = 0;
+    BlockAccelerator* accelerator_ = nullptr;
 };
 
 } // namespace strata::cpu::interpreter

@@ -45,7 +45,6 @@ void Cpu::mode_changed() {
         flush_tlb(true);
     }
     look_at_controls();
-    select_tlb();
     end_block();
 }
 
@@ -75,6 +74,7 @@ void Cpu::look_at_controls() {
     look_at_breakpoints();
     stepping_ = (other_flags & (flag::tf | flag::rf)) || watching_ || debug_.single_step ||
                 config_.trace.instructions;
+    select_tlb();
 }
 
 void Cpu::raise(x86::Vector vector, std::uint32_t error_code) { throw Fault{vector, error_code}; }

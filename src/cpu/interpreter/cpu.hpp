@@ -22,6 +22,11 @@
 #include <span>
 #include <vector>
 
+namespace strata::cpu::translator {
+class Translator;
+struct StateLayout;
+} // namespace strata::cpu::translator
+
 namespace strata::cpu::interpreter {
 
 class Shared; // what the vCPUs of one machine share: memory, the clock, which memory is code
@@ -282,7 +287,18 @@ public:
     void leave_memory();
     void return_to_memory();
 
+    // From now on blocks are run by `accelerator` where it can; it outlives the processor's last run().
+    void set_accelerator(BlockAccelerator* accelerator) {
+        accelerator_ = accelerator;
+        blocks_.set_accelerator(accelerator);
+    }
+
 private:
+    // The translator runs this processor's blocks as host code, which reads and writes its registers, its TLB
+    // and its signals in place.
+    friend class translator::Translator;
+    friend struct translator::StateLayout;
+
     // Segment arithmetic (segment_access.cpp).
     [[nodiscard]] std::uint64_t segment_base(unsigned segment) const {
         return code64_ && segment < x86::fs ? 0 : system.segments[segment].base;
@@ -294,7 +310,7 @@ private:
     // Memory by linear address when the TLB misses (mmu.cpp). `segment` decides between #GP and #SS.
     // With what rights memory is accessed: which TLB set. Outside SMAP's reach are explicit accesses with AC
     // set.
-    enum class Rights : std::uint8_t { supervisor, user, supervisor_smap_off };
+    using Rights = DataView;
 
     struct Translation {
         memory::GuestPhysical physical;
@@ -316,11 +332,11 @@ private:
     void read_physical(const Translation& from, void* to, unsigned size);
     void write_physical(const Translation& to, const void* from, unsigned size);
     void ram_written(memory::GuestPhysical address, unsigned size);
-    [[nodiscard]] Translation fill(TlbEntry& entry, std::uint64_t linear, Access access, Rights rights);
+    [[nodiscard]] Translation fill(std::uint64_t linear, Access access, Rights rights);
     [[nodiscard]] const FetchEntry&
     fetch_page(std::uint64_t linear); // translates, with the rights to execute
     [[nodiscard]] std::uint64_t next_page(std::uint64_t linear) const;
-    void select_tlb(); // which set data_tlb_ is
+    void select_tlb(); // which set data_tlb_ is, by code_mode_.data
     // The host address of a locked operand in one page of RAM, or null; faults as a write would.
     [[nodiscard]] std::byte* locked_host(std::uint64_t linear, unsigned size, unsigned segment);
     void locked_written(std::uint64_t linear, unsigned size);
@@ -388,6 +404,7 @@ private:
     std::unique_ptr<Decoder> decoder_;
     BlockCache blocks_;
     std::vector<Insn> draft_; // of the block being built
+    BlockAccelerator* accelerator_ = nullptr;
     CodeMode code_mode_{};
     // Of instruction translations, those of global pages and the others; see Block. No two are ever alike.
     std::uint64_t generation_ = 1, global_generation_ = 2, last_generation_ = 2;

@@ -84,8 +84,8 @@ inline std::uint64_t Cpu::linear(unsigned segment, std::uint64_t offset, unsigne
 
 template <class T>
 inline T Cpu::load_at(std::uint64_t linear, unsigned segment) {
-    const TlbEntry& entry = data_tlb_->at(linear);
-    if (entry.read_tag == page_of(linear + memory_size<T> - 1)) [[likely]] {
+    const TlbEntry entry = data_tlb_->at(linear);
+    if (entry.read_tag == tag_of(linear + memory_size<T> - 1)) [[likely]] {
         return load_host<T>(entry.addend + linear);
     }
     T value{};
@@ -95,8 +95,8 @@ inline T Cpu::load_at(std::uint64_t linear, unsigned segment) {
 
 template <class T>
 inline void Cpu::store_at(std::uint64_t linear, unsigned segment, T value) {
-    const TlbEntry& entry = data_tlb_->at(linear);
-    if (entry.write_tag == page_of(linear + memory_size<T> - 1)) [[likely]] {
+    const TlbEntry entry = data_tlb_->at(linear);
+    if (entry.write_tag == tag_of(linear + memory_size<T> - 1)) [[likely]] {
         store_host<T>(entry.addend + linear, value);
         return;
     }
@@ -154,8 +154,8 @@ void Cpu::store_linear(std::uint64_t address, T value, bool implicit_supervisor)
 
 template <class T, class Change>
 inline T Cpu::modify_at(std::uint64_t linear, unsigned segment, bool locked, Change change) {
-    const TlbEntry& entry = data_tlb_->at(linear);
-    const bool hit = entry.write_tag == page_of(linear + sizeof(T) - 1);
+    const TlbEntry entry = data_tlb_->at(linear);
+    const bool hit = entry.write_tag == tag_of(linear + sizeof(T) - 1);
     if (!locked) {
         if (hit) [[likely]] {
             const T old = load_host<T>(entry.addend + linear);

@@ -30,6 +30,11 @@ public:
         bool ends_block = false; // what follows it in memory need not be executed next
     };
 
+    // For who decodes further what decode() accepted.
+    [[nodiscard]] const ZydisDecoder& zydis(CodeMode::Size size) const {
+        return decoders_[static_cast<std::size_t>(size)];
+    }
+
     [[nodiscard]] Result decode(const CodeMode& mode, std::span<const std::uint8_t> bytes);
 
 private:

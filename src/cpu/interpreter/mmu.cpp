@@ -53,8 +53,8 @@ bool Cpu::alignment_checked() const {
 }
 
 void Cpu::select_tlb() {
-    const bool look = alignment_checked() || watching_;
-    data_tlb_ = look ? &tlb_.never() : &tlb_.data(static_cast<unsigned>(rights()));
+    code_mode_.data = alignment_checked() || watching_ ? DataView::never : rights();
+    data_tlb_ = &tlb_.data(static_cast<unsigned>(code_mode_.data));
 }
 
 void Cpu::check_access(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights) {
@@ -71,7 +71,7 @@ void Cpu::check_access(std::uint64_t linear, unsigned size, Access access, unsig
 
 // ---- translation ----
 
-Cpu::Translation Cpu::fill(TlbEntry& entry, std::uint64_t linear, Access access, Rights rights) {
+Cpu::Translation Cpu::fill(std::uint64_t linear, Access access, Rights rights) {
     const WalkAccess walk_access{.access = access,
                                  .user = rights == Rights::user,
                                  .smap = rights == Rights::supervisor && (system.cr4 & x86::cr4::smap)};
@@ -92,13 +92,14 @@ Cpu::Translation Cpu::fill(TlbEntry& entry, std::uint64_t linear, Access access,
     const bool writable = mapping.writable && mapping.dirty && slot->writable;
     const bool direct_write =
         writable && memory.is_dirty(mapping.physical) && !shared_.has_code(mapping.physical);
-    entry.read_tag = page_of(linear);
-    entry.write_tag = direct_write ? page_of(linear) : TlbEntry::none;
+    TlbEntry entry = tlb_.data(static_cast<unsigned>(rights)).at(linear);
+    entry.read_tag = tag_of(linear);
+    entry.write_tag = direct_write ? tag_of(linear) : TlbEntry::none;
     entry.addend = reinterpret_cast<std::uintptr_t>(host) - linear;
     entry.physical = page_of(mapping.physical) | (mapping.global ? TlbEntry::global : 0) |
                      (mapping.large ? TlbEntry::large : 0) | (writable ? TlbEntry::writable : 0);
     if (!mapping.global) {
-        tlb_.filled(entry);
+        tlb_.filled(static_cast<unsigned>(rights), linear);
     }
     if (mapping.large) {
         tlb_.filled_large(linear);
@@ -107,16 +108,16 @@ Cpu::Translation Cpu::fill(TlbEntry& entry, std::uint64_t linear, Access access,
 }
 
 Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights rights) {
-    TlbEntry& entry = tlb_.data(static_cast<unsigned>(rights)).at(linear);
-    const bool translated = entry.read_tag == page_of(linear);
+    const TlbEntry entry = tlb_.data(static_cast<unsigned>(rights)).at(linear);
+    const bool translated = entry.read_tag == tag_of(linear);
     const auto code_page = [&] { // fill() looks whether it still is one
         return (entry.physical & TlbEntry::writable) && shared_.has_code(page_of(entry.physical));
     };
-    if (translated && (access != Access::write || entry.write_tag == page_of(linear) || code_page())) {
+    if (translated && (access != Access::write || entry.write_tag == tag_of(linear) || code_page())) {
         return {page_of(entry.physical) | page_offset(linear),
                 reinterpret_cast<std::byte*>(entry.addend + linear), true};
     }
-    return fill(entry, linear, access, rights);
+    return fill(linear, access, rights);
 }
 
 const FetchEntry& Cpu::fetch_page(std::uint64_t linear) {
@@ -231,8 +232,8 @@ std::span<std::byte> Cpu::direct(unsigned segment, std::uint64_t offset, Access 
         return {};
     }
     const std::uint64_t address = linear(segment, offset, 1, access);
-    const TlbEntry& entry = data_tlb_->at(address);
-    if ((access == Access::write ? entry.write_tag : entry.read_tag) != page_of(address)) {
+    const TlbEntry entry = data_tlb_->at(address);
+    if ((access == Access::write ? entry.write_tag : entry.read_tag) != tag_of(address)) {
         return {};
     }
     const std::uint64_t size = std::min(memory::page_size - page_offset(address), end - offset);

@@ -62,6 +62,13 @@ void Cpu::run_blocks() {
                 step_next_ = true;
                 return;
             }
+            if (accelerator_ != nullptr && !code_breakpoints_ && accelerator_->execute(*block)) {
+                if (block_ended_ || (signals_.pending() & wanted_signals_)) {
+                    return;
+                }
+                block = &find_block();
+                continue;
+            }
             first = insn = block->insns;
             const Insn* const end = first + block->count;
             std::uint64_t next = rip();

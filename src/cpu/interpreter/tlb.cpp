@@ -4,9 +4,7 @@ namespace strata::cpu::interpreter {
 
 void Tlb::flush_all() {
     for (TlbSet& set : data_) {
-        for (TlbEntry& entry : set.entries) {
-            entry.drop();
-        }
+        set.drop_all();
     }
     for (auto& set : fetch_) {
         set.fill({});
@@ -16,28 +14,31 @@ void Tlb::flush_all() {
     large_regions_.clear();
 }
 
+void Tlb::drop_if_local(TlbEntry entry) {
+    if ((entry.physical & TlbEntry::global) == 0) {
+        entry.drop();
+    }
+}
+
 void Tlb::flush_but_global() {
-    const auto drop_data = [](TlbEntry& entry) {
-        if ((entry.physical & TlbEntry::global) == 0) {
-            entry.drop();
-        }
-    };
     const auto drop_fetch = [](FetchEntry& entry) {
         if (!entry.global) {
             entry = {};
         }
     };
     if (data_fills_.complete()) {
-        for (TlbEntry* entry : data_fills_.entries()) {
-            drop_data(*entry);
+        for (const std::uint32_t place : data_fills_.places()) {
+            drop_if_local(data_[place / TlbSet::size].entry(place % TlbSet::size));
         }
     } else {
         for (TlbSet& set : data_) {
-            std::ranges::for_each(set.entries, drop_data);
+            for (unsigned i = 0; i < TlbSet::size; ++i) {
+                drop_if_local(set.entry(i));
+            }
         }
     }
     if (fetch_fills_.complete()) {
-        for (FetchEntry* entry : fetch_fills_.entries()) {
+        for (FetchEntry* entry : fetch_fills_.places()) {
             drop_fetch(*entry);
         }
     } else {
@@ -60,10 +61,11 @@ bool Tlb::invalidate(std::uint64_t linear) {
         return false;
     }
     for (TlbSet& set : data_) {
-        for (TlbEntry& entry : set.entries) {
-            if ((entry.physical & TlbEntry::large) &&
-                entry.read_tag >> LargeRegions::shift == linear >> LargeRegions::shift) {
-                entry.drop();
+        for (unsigned i = 0; i < TlbSet::size; ++i) {
+            const TlbEntry entry = set.entry(i);
+            if ((entry.physical & TlbEntry::large) != 0 &&
+                page_of_tag(entry.read_tag) >> LargeRegions::shift == linear >> LargeRegions::shift) {
+                set.entry(i).drop();
             }
         }
     }
@@ -75,9 +77,9 @@ bool Tlb::invalidate(std::uint64_t linear) {
 
 void Tlb::forbid_writes(memory::GuestPhysical page) {
     for (TlbSet& set : data_) {
-        for (TlbEntry& entry : set.entries) {
-            if (page_of(entry.physical) == page) {
-                entry.write_tag = TlbEntry::none;
+        for (unsigned i = 0; i < TlbSet::size; ++i) {
+            if (page_of(set.physicals[i]) == page) {
+                set.write_tags[i] = TlbEntry::none;
             }
         }
     }

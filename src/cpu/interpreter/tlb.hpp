@@ -17,16 +17,28 @@ namespace strata::cpu::interpreter {
     return linear & ~(memory::page_size - 1);
 }
 
-struct TlbEntry {
-    static constexpr std::uint64_t none = ~std::uint64_t{0}; // equals no page's address
+// What a linear address is compared by: minus the number of its page, so that translated code can compare by
+// an addition, which leaves the flags alone.
+[[nodiscard]] constexpr std::uint64_t tag_of(std::uint64_t linear) {
+    return std::uint64_t{0} - (linear >> memory::page_shift);
+}
 
-    // The linear page if it can be accessed through `addend` without looking further, else none. A page of
-    // RAM is writable so only when it is marked dirty (in the guest's page table and in the dirty log) and
+// The linear page that a tag stands for.
+[[nodiscard]] constexpr std::uint64_t page_of_tag(std::uint64_t tag) {
+    return (std::uint64_t{0} - tag) << memory::page_shift;
+}
+
+// One place of a TlbSet.
+struct TlbEntry {
+    static constexpr std::uint64_t none = 1; // equals no page's tag
+
+    // The tag of the page if it can be accessed through `addend` without looking further, else none. A page
+    // of RAM is writable so only when it is marked dirty (in the guest's page table and in the dirty log) and
     // holds no code.
-    std::uint64_t read_tag = none;
-    std::uint64_t write_tag = none;
-    std::uintptr_t addend = 0;  // host address = linear address + addend
-    std::uint64_t physical = 0; // guest-physical page, and the bits below
+    std::uint64_t& read_tag;
+    std::uint64_t& write_tag;
+    std::uintptr_t& addend;  // host address = linear address + addend
+    std::uint64_t& physical; // guest-physical page, and the bits below
 
     static constexpr std::uint64_t global = 1 << 0; // survives flushes that spare global pages
     static constexpr std::uint64_t large = 1 << 1;  // part of a larger page
@@ -37,20 +49,37 @@ struct TlbEntry {
 };
 
 // Accesses look up the page of their first byte and compare with the page of their last, so that one that
-// crosses pages misses.
+// crosses pages misses. Each field has an array of its own, so that translated code scales an index by 8.
 struct TlbSet {
-    static constexpr unsigned size = 1024;
+    static constexpr unsigned size = 2048;
 
-    std::array<TlbEntry, size> entries{};
+    std::array<std::uint64_t, size> read_tags, write_tags;
+    std::array<std::uintptr_t, size> addends{};
+    std::array<std::uint64_t, size> physicals{};
 
-    [[nodiscard]] TlbEntry& at(std::uint64_t linear) {
-        return entries[(linear >> memory::page_shift) % size];
+    TlbSet() { drop_all(); }
+
+    [[nodiscard]] static unsigned index(std::uint64_t linear) {
+        return static_cast<unsigned>(linear >> memory::page_shift) % size;
+    }
+
+    [[nodiscard]] TlbEntry entry(unsigned index) {
+        return {read_tags[index], write_tags[index], addends[index], physicals[index]};
+    }
+
+    [[nodiscard]] TlbEntry at(std::uint64_t linear) { return entry(index(linear)); }
+
+    void drop_all() {
+        read_tags.fill(TlbEntry::none);
+        write_tags.fill(TlbEntry::none);
     }
 };
 
 // Where code is fetched from: used when a block is looked up, not for each instruction.
 struct FetchEntry {
-    std::uint64_t tag = TlbEntry::none;
+    static constexpr std::uint64_t none = ~std::uint64_t{0}; // equals no page's address
+
+    std::uint64_t tag = none;        // the linear page
     std::uint64_t physical = 0;      // guest-physical page
     const std::byte* host = nullptr; // null if it is no RAM
     bool global = false;
@@ -58,12 +87,12 @@ struct FetchEntry {
 
 // Remembers what was filled since the last flush, so that a flush touches only that. Of what does not fit it
 // remembers that there is more.
-template <class Entry, std::size_t capacity>
+template <class Place, std::size_t capacity>
 class FillList {
 public:
-    void add(Entry& entry) {
+    void add(Place place) {
         if (count_ < capacity) {
-            entries_[count_] = &entry;
+            places_[count_] = place;
         }
         ++count_;
     }
@@ -71,12 +100,12 @@ public:
     [[nodiscard]] bool complete() const { return count_ <= capacity; }
 
     // If complete().
-    [[nodiscard]] std::span<Entry* const> entries() const { return std::span(entries_).first(count_); }
+    [[nodiscard]] std::span<const Place> places() const { return std::span(places_).first(count_); }
 
     void clear() { count_ = 0; }
 
 private:
-    std::array<Entry*, capacity> entries_;
+    std::array<Place, capacity> places_;
     std::size_t count_ = 0;
 };
 
@@ -133,19 +162,19 @@ class Tlb {
 public:
     static constexpr unsigned fetch_size = 256;
 
-    // By Cpu::Rights. One set is never filled: it sends every access the slow way.
-    [[nodiscard]] TlbSet& data(unsigned rights) { return data_[rights]; }
-
-    [[nodiscard]] TlbSet& never() { return never_; }
+    // By DataView. The last is never filled: it sends every access the slow way.
+    [[nodiscard]] TlbSet& data(unsigned view) { return data_[view]; }
 
     [[nodiscard]] FetchEntry& fetch(bool user, std::uint64_t linear) {
         return fetch_[user][(linear >> memory::page_shift) % fetch_size];
     }
 
     // After a slot got a translation that a flush sparing global pages is to remove.
-    void filled(TlbEntry& entry) { data_fills_.add(entry); }
+    void filled(unsigned rights, std::uint64_t linear) {
+        data_fills_.add(static_cast<std::uint32_t>(rights * TlbSet::size + TlbSet::index(linear)));
+    }
 
-    void filled(FetchEntry& entry) { fetch_fills_.add(entry); }
+    void filled(FetchEntry& entry) { fetch_fills_.add(&entry); }
 
     // After a slot got a part of a page larger than 4 KiB.
     void filled_large(std::uint64_t linear) { large_regions_.add(linear); }
@@ -158,12 +187,13 @@ public:
     void forbid_writes(memory::GuestPhysical page);
 
 private:
-    std::array<TlbSet, 3> data_{};
+    static void drop_if_local(TlbEntry entry);
+
+    std::array<TlbSet, 4> data_{};
     std::array<std::array<FetchEntry, fetch_size>, 2> fetch_{}; // supervisor, user
-    FillList<TlbEntry, 512> data_fills_;
-    FillList<FetchEntry, 128> fetch_fills_;
+    FillList<std::uint32_t, 1024> data_fills_;
+    FillList<FetchEntry*, 128> fetch_fills_;
     LargeRegions large_regions_;
-    TlbSet never_{};
 };
 
 } // namespace strata::cpu::interpreter

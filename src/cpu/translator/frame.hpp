@@ -1,0 +1,85 @@
+// What translated code reaches through its stack pointer: a little stack, above it the processor, above that
+// what only translated code needs. While it runs, the host's rSP is the address of `cpu`; the stack below is
+// for calls of the stubs and for the host's signals.
+#pragma once
+
+#include "cpu/interpreter/cpu.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace strata::cpu::translator {
+
+// Where control may go next, by linear address: a hit needs no look at the guest's page tables. It holds for
+// one generation of translations (interpreter::Block), and is emptied when that ends.
+class JumpCache {
+public:
+    static constexpr unsigned size = 4096;
+
+    JumpCache() {
+        for (unsigned i = 0; i < size; ++i) {
+            tags[i] = empty_tag(i);
+        }
+    }
+
+    void insert(std::uint64_t linear, std::uintptr_t target) {
+        const unsigned place = index(linear);
+        tags[place] = std::uint64_t{0} - linear;
+        targets[place] = target;
+        filled_.push_back(static_cast<std::uint16_t>(place));
+    }
+
+    void remove(std::uint64_t linear) {
+        const unsigned place = index(linear);
+        if (tags[place] == std::uint64_t{0} - linear) {
+            tags[place] = empty_tag(place);
+        }
+    }
+
+    void clear() {
+        for (const std::uint16_t place : filled_) {
+            tags[place] = empty_tag(place);
+        }
+        filled_.clear();
+    }
+
+    // Minus the address, so that a hit adds up to 0 and flags stay.
+    std::array<std::uint64_t, size> tags;
+    std::array<std::uint64_t, size> targets{}; // executable addresses
+
+private:
+    static unsigned index(std::uint64_t linear) { return linear % size; }
+
+    // Of an address that belongs elsewhere.
+    static std::uint64_t empty_tag(unsigned place) { return place == 0 ? 1 : 0; }
+
+    std::vector<std::uint16_t> filled_;
+};
+
+struct NativeState {
+    std::uint64_t host_rsp = 0;
+    std::uint64_t entry = 0;     // where entering goes
+    std::uint64_t resume = 0;    // where a stub returns to
+    std::uint64_t exit_link = 0; // the Link by which translated code was left, or 0: RIP is set
+    std::uint64_t target = 0;    // of an indirect call under way
+    std::uint64_t index_mask = std::uint64_t{interpreter::TlbSet::size - 1} << memory::page_shift;
+    std::uint64_t page_mask = ~(memory::page_size - 1);
+    std::uint64_t jump_mask = JumpCache::size - 1;
+    std::array<std::uint32_t, 2> generations{}; // of supervisor and user code; see Link
+    std::uint32_t vectors_in_memory = 1;        // 0: the host's vector registers hold the guest's
+    std::uint32_t vectors_unusable = 0;         // SIMD exceptions are unmasked: the interpreter's work
+    std::uint32_t flags = 0;                    // AH as of LAHF, AL: OF
+    std::array<JumpCache, 2> jumps;             // likewise
+};
+
+struct alignas(64) Frame {
+    Frame(interpreter::Shared& shared, const VcpuConfig& config, Bus& bus) : cpu(shared, config, bus) {}
+
+    std::array<std::byte, 64 << 10> stack; // not initialized: most of it is never touched
+    interpreter::Cpu cpu;
+    NativeState native;
+};
+
+} // namespace strata::cpu::translator

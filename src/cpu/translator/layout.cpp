@@ -1,0 +1,46 @@
+#include "cpu/translator/layout.hpp"
+
+namespace strata::cpu::translator {
+
+namespace {
+
+int distance(const void* from, const void* to) {
+    return static_cast<int>(static_cast<const std::byte*>(to) - static_cast<const std::byte*>(from));
+}
+
+} // namespace
+
+StateLayout::StateLayout(Frame& frame) {
+    interpreter::Cpu& cpu = frame.cpu;
+    const NativeState& native = frame.native;
+    const auto at = [&](const auto& member) { return distance(&cpu, &member); };
+    regs = at(cpu.regs);
+    rip = at(cpu.regs[interpreter::rip_slot]);
+    vectors = at(cpu.fp.ymm);
+    segment_bases = at(cpu.system.segments[0].base);
+    pending_signals = at(cpu.signals_);
+    wanted_signals = at(cpu.wanted_signals_);
+    interpreter::TlbSet& first = cpu.tlb_.data(0);
+    tlb = at(first);
+    read_tags_in_set = distance(&first, &first.read_tags);
+    write_tags_in_set = distance(&first, &first.write_tags);
+    addends_in_set = distance(&first, &first.addends);
+    host_rsp = at(native.host_rsp);
+    entry = at(native.entry);
+    resume = at(native.resume);
+    exit_link = at(native.exit_link);
+    target = at(native.target);
+    index_mask = at(native.index_mask);
+    page_mask = at(native.page_mask);
+    jump_mask = at(native.jump_mask);
+    vectors_in_memory = at(native.vectors_in_memory);
+    vectors_unusable = at(native.vectors_unusable);
+    flags = at(native.flags);
+    for (unsigned user = 0; user < 2; ++user) {
+        generations[user] = at(native.generations[user]);
+        jump_tags[user] = at(native.jumps[user].tags);
+        jump_targets[user] = at(native.jumps[user].targets);
+    }
+}
+
+} // namespace strata::cpu::translator

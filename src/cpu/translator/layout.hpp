@@ -1,0 +1,41 @@
+// Where translated code finds the processor's state: distances from the host's rSP.
+#pragma once
+
+#include "cpu/translator/frame.hpp"
+
+namespace strata::cpu::translator {
+
+struct StateLayout {
+    explicit StateLayout(Frame& frame);
+
+    [[nodiscard]] int reg(unsigned guest) const { return regs + static_cast<int>(guest) * 8; }
+
+    [[nodiscard]] int vector(unsigned guest) const {
+        return vectors + static_cast<int>(guest * sizeof(x86::Vector256));
+    }
+
+    [[nodiscard]] int segment_base(unsigned segment) const {
+        return segment_bases + static_cast<int>(segment * sizeof(x86::Segment));
+    }
+
+    // The arrays of the TLB set for a kind of data access.
+    [[nodiscard]] int read_tags(interpreter::DataView view) const { return set(view) + read_tags_in_set; }
+
+    [[nodiscard]] int write_tags(interpreter::DataView view) const { return set(view) + write_tags_in_set; }
+
+    [[nodiscard]] int addends(interpreter::DataView view) const { return set(view) + addends_in_set; }
+
+    int regs, rip, vectors, segment_bases, pending_signals, wanted_signals;
+    int host_rsp, entry, resume, exit_link, target, index_mask, page_mask, jump_mask;
+    int vectors_in_memory, vectors_unusable, flags;
+    std::array<int, 2> generations, jump_tags, jump_targets; // supervisor, user
+
+private:
+    [[nodiscard]] int set(interpreter::DataView view) const {
+        return tlb + static_cast<int>(static_cast<unsigned>(view) * sizeof(interpreter::TlbSet));
+    }
+
+    int tlb, read_tags_in_set, write_tags_in_set, addends_in_set;
+};
+
+} // namespace strata::cpu::translator

@@ -1,0 +1,395 @@
+// Copies an instruction: the same operation on the host's registers, its memory operand at the host's
+// address.
+#include "cpu/translator/block_compiler.hpp"
+#include "cpu/x86/isa_features.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace strata::cpu::translator {
+
+using Xbyak::Reg64;
+
+namespace {
+
+bool is_general(ZydisRegisterClass kind) {
+    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 || kind == ZYDIS_REGCLASS_GPR32 ||
+           kind == ZYDIS_REGCLASS_GPR64;
+}
+
+bool is_vector(ZydisRegisterClass kind) { return kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM; }
+
+bool is_high_byte(ZydisRegister name) { return name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH; }
+
+// The guest register (0 to 15) of which `name` is all or a part.
+unsigned number_of(ZydisRegister name) {
+    const ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, name);
+    return static_cast<unsigned>(ZydisRegisterGetId(whole));
+}
+
+// The part of host register `number` that is as wide as `like`.
+ZydisRegister part_of(unsigned number, ZydisRegister like) {
+    const auto id = static_cast<ZyanU8>(number);
+    switch (ZydisRegisterGetClass(like)) {
+    case ZYDIS_REGCLASS_GPR8:
+        // Zydis counts AH to BH between BL and SPL.
+        return static_cast<ZydisRegister>(number < 4 ? ZYDIS_REGISTER_AL + number
+                                                     : ZYDIS_REGISTER_SPL + (number - 4));
+    case ZYDIS_REGCLASS_GPR16: return ZydisRegisterEncode(ZYDIS_REGCLASS_GPR16, id);
+    case ZYDIS_REGCLASS_GPR32: return ZydisRegisterEncode(ZYDIS_REGCLASS_GPR32, id);
+    default: return ZydisRegisterEncode(ZYDIS_REGCLASS_GPR64, id);
+    }
+}
+
+// Categories whose instructions compute on registers and memory and do nothing else.
+bool computes(const ZydisDecodedInstruction& info) {
+    switch (info.mnemonic) {
+    case ZYDIS_MNEMONIC_CLC:
+    case ZYDIS_MNEMONIC_CMC:
+    case ZYDIS_MNEMONIC_STC:
+    case ZYDIS_MNEMONIC_LAHF:
+    case ZYDIS_MNEMONIC_SAHF:
+    case ZYDIS_MNEMONIC_LFENCE:
+    case ZYDIS_MNEMONIC_MFENCE:
+    case ZYDIS_MNEMONIC_SFENCE:
+    case ZYDIS_MNEMONIC_PAUSE: return true;
+    default: break;
+    }
+    switch (info.meta.category) {
+    case ZYDIS_CATEGORY_ADOX_ADCX:
+    case ZYDIS_CATEGORY_AES:
+    case ZYDIS_CATEGORY_AVX:
+    case ZYDIS_CATEGORY_AVX2:
+    case ZYDIS_CATEGORY_BINARY:
+    case ZYDIS_CATEGORY_BITBYTE:
+    case ZYDIS_CATEGORY_BMI1:
+    case ZYDIS_CATEGORY_BMI2:
+    case ZYDIS_CATEGORY_BROADCAST:
+    case ZYDIS_CATEGORY_CMOV:
+    case ZYDIS_CATEGORY_CONVERT:
+    case ZYDIS_CATEGORY_DATAXFER:
+    case ZYDIS_CATEGORY_LOGICAL:
+    case ZYDIS_CATEGORY_LOGICAL_FP:
+    case ZYDIS_CATEGORY_LZCNT:
+    case ZYDIS_CATEGORY_PCLMULQDQ:
+    case ZYDIS_CATEGORY_ROTATE:
+    case ZYDIS_CATEGORY_SEMAPHORE:
+    case ZYDIS_CATEGORY_SETCC:
+    case ZYDIS_CATEGORY_SHA:
+    case ZYDIS_CATEGORY_SHIFT:
+    case ZYDIS_CATEGORY_SSE:
+    case ZYDIS_CATEGORY_VFMA: return true;
+    default: return false;
+    }
+}
+
+// Of those, what does more, or depends on what translated code does not have.
+bool special(ZydisMnemonic mnemonic) {
+    switch (mnemonic) {
+    case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_STMXCSR:
+    case ZYDIS_MNEMONIC_VLDMXCSR:
+    case ZYDIS_MNEMONIC_VSTMXCSR:
+    case ZYDIS_MNEMONIC_CMPXCHG8B:
+    case ZYDIS_MNEMONIC_CMPXCHG16B:
+    case ZYDIS_MNEMONIC_BSWAP: // of 16 bits is undefined: the decoder's business, rare otherwise
+    case ZYDIS_MNEMONIC_XLAT: return true;
+    default: return false;
+    }
+}
+
+bool tests_bits(ZydisMnemonic mnemonic) {
+    return mnemonic == ZYDIS_MNEMONIC_BT || mnemonic == ZYDIS_MNEMONIC_BTS ||
+           mnemonic == ZYDIS_MNEMONIC_BTR || mnemonic == ZYDIS_MNEMONIC_BTC;
+}
+
+bool is_shift_count(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
+    return operand.reg.value == ZYDIS_REGISTER_CL &&
+           operand.visibility == ZYDIS_OPERAND_VISIBILITY_IMPLICIT &&
+           (info.meta.category == ZYDIS_CATEGORY_SHIFT || info.meta.category == ZYDIS_CATEGORY_ROTATE);
+}
+
+// A register that the opcode implies: fine if the host's is the guest's.
+bool implied_register_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
+    if (!is_general(kind)) {
+        return is_vector(kind) || kind == ZYDIS_REGCLASS_FLAGS || operand.reg.value == ZYDIS_REGISTER_MXCSR;
+    }
+    const unsigned number = number_of(operand.reg.value);
+    return is_shift_count(info, operand) || host_registers[number] == static_cast<int>(number);
+}
+
+bool register_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
+    if (operand.encoding == ZYDIS_OPERAND_ENCODING_NONE) {
+        return implied_register_fits(info, operand);
+    }
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
+    return is_general(kind) || is_vector(kind);
+}
+
+bool memory_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
+    const bool plain = operand.mem.type == ZYDIS_MEMOP_TYPE_MEM;
+    return plain && operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM && info.address_width == 64 &&
+           operand.size >= 8 && operand.size <= 256;
+}
+
+// AH to BH can't be named together with R8 and its like, nor can guest CH be anything but a part of host R13.
+bool high_bytes_fit(const Decoded& decoded) {
+    const auto visible = decoded.visible();
+    const auto is_high = [](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(operand.reg.value);
+    };
+    if (std::ranges::none_of(visible, is_high)) {
+        return true;
+    }
+    return std::ranges::all_of(visible, [&](const ZydisDecodedOperand& operand) {
+        if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) {
+            return true;
+        }
+        const unsigned number = number_of(operand.reg.value);
+        return number < 4 && number != x86::rcx;
+    });
+}
+
+const ZydisDecodedOperand* memory_operand(const Decoded& decoded) {
+    for (const ZydisDecodedOperand& operand : decoded.visible()) {
+        if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            return &operand;
+        }
+    }
+    return nullptr;
+}
+
+bool writes(const ZydisDecodedOperand& operand) {
+    return (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+}
+
+// Whether the host checks that the operand is aligned, and so may trap where the guest's must fault.
+bool may_trap(const Decoded& decoded, const ZydisDecodedOperand* memory) {
+    const bool divides =
+        decoded.info.mnemonic == ZYDIS_MNEMONIC_DIV || decoded.info.mnemonic == ZYDIS_MNEMONIC_IDIV;
+    return divides || (memory != nullptr && memory->size >= 128);
+}
+
+EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip) {
+    EffectiveAddress address;
+    const auto& memory = operand.mem;
+    address.displacement = memory.disp.has_displacement ? memory.disp.value : 0;
+    if (memory.base == ZYDIS_REGISTER_RIP) {
+        address.displacement += static_cast<std::int64_t>(next_rip);
+    } else if (memory.base != ZYDIS_REGISTER_NONE) {
+        address.base = static_cast<int>(number_of(memory.base));
+    }
+    if (memory.index != ZYDIS_REGISTER_NONE) {
+        address.index = static_cast<int>(number_of(memory.index));
+        address.scale = memory.scale;
+    }
+    if (memory.segment == ZYDIS_REGISTER_FS || memory.segment == ZYDIS_REGISTER_GS) {
+        address.segment = ZydisRegisterGetId(memory.segment);
+    }
+    return address;
+}
+
+// Gives operands that live in memory a scratch register each.
+class SpilledOperands {
+public:
+    SpilledOperands(Assembler& assembler, std::span<const Reg64> scratch) : a(assembler), free_(scratch) {}
+
+    // The host register for guest register `number`; loaded. Empty if there are too few.
+    std::optional<unsigned> take(unsigned number, bool written) {
+        if (const auto host = host_register(number)) {
+            return host;
+        }
+        for (unsigned i = 0; i < count_; ++i) {
+            if (taken_[i].guest == number) {
+                taken_[i].written |= written;
+                return static_cast<unsigned>(free_[i].getIdx());
+            }
+        }
+        if (count_ == free_.size()) {
+            return std::nullopt;
+        }
+        const Reg64& to = free_[count_];
+        taken_[count_++] = {number, written};
+        a.mov(to, a.state(a.layout().reg(number)));
+        return static_cast<unsigned>(to.getIdx());
+    }
+
+    void store() {
+        for (unsigned i = 0; i < count_; ++i) {
+            if (taken_[i].written) {
+                a.mov(a.state(a.layout().reg(taken_[i].guest)), free_[i]);
+            }
+        }
+    }
+
+private:
+    struct Taken {
+        unsigned guest = 0;
+        bool written = false;
+    };
+
+    Assembler& a;
+    std::span<const Reg64> free_;
+    std::array<Taken, 4> taken_{};
+    unsigned count_ = 0;
+};
+
+} // namespace
+
+bool BlockCompiler::copyable(const Decoded& decoded) const {
+    const ZydisDecodedInstruction& info = decoded.info;
+    if (!computes(info) || special(info.mnemonic) || !x86::has_instruction(host_, info) ||
+        !high_bytes_fit(decoded)) {
+        return false;
+    }
+    const ZydisDecodedOperand* memory = memory_operand(decoded);
+    if (memory != nullptr && tests_bits(info.mnemonic) &&
+        decoded.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        return false; // the bit may be anywhere in memory
+    }
+    return std::ranges::all_of(decoded.all(), [&](const ZydisDecodedOperand& operand) {
+        switch (operand.type) {
+        case ZYDIS_OPERAND_TYPE_REGISTER: return register_fits(info, operand);
+        case ZYDIS_OPERAND_TYPE_MEMORY: return memory_fits(info, operand);
+        case ZYDIS_OPERAND_TYPE_IMMEDIATE: return true;
+        default: return false;
+        }
+    });
+}
+
+bool BlockCompiler::copy(const Decoded& decoded) {
+    ZydisEncoderRequest request;
+    if (!copyable(decoded) ||
+        ZYAN_FAILED(ZydisEncoderDecodedInstructionToEncoderRequest(
+            &decoded.info, decoded.operands.data(), decoded.info.operand_count_visible, &request))) {
+        return false;
+    }
+    request.prefixes &= ZYDIS_ATTRIB_HAS_LOCK;
+    const auto visible = decoded.visible();
+    const bool uses_vectors = std::ranges::any_of(decoded.all(), [](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+               is_vector(ZydisRegisterGetClass(operand.reg.value));
+    });
+    if (uses_vectors || decoded.info.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER ||
+        decoded.info.mnemonic == ZYDIS_MNEMONIC_VZEROALL) {
+        need_vectors();
+    }
+    const bool counts = std::ranges::any_of(visible, [&](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_shift_count(decoded.info, operand);
+    });
+    const bool high_byte = std::ranges::any_of(visible, [](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(operand.reg.value);
+    });
+    const ZydisDecodedOperand* memory = memory_operand(decoded);
+    Xbyak::RegExp host;
+    if (memory != nullptr) {
+        const EffectiveAddress address = address_of(*memory, next_rip());
+        look_up(address, memory->size / 8U, writes(*memory) ? Access::write : Access::read);
+        host = host_address(address);
+        // One register that holds all, where others are needed or can't be named.
+        if (high_byte) {
+            a.lea(a.rcx, a.ptr[host]);
+            host = Xbyak::RegExp(a.rcx);
+        } else if (counts) {
+            a.lea(a.r15, a.ptr[host]);
+            host = Xbyak::RegExp(a.r15);
+        }
+    }
+    static const std::array plain{Xbyak::util::r14, Xbyak::util::r15, Xbyak::util::rcx};
+    static const std::array beside_memory{Xbyak::util::r15};
+    static const std::array beside_count{Xbyak::util::r14};
+    static const std::array beside_high{Xbyak::util::r14};
+    std::span<const Reg64> scratch = memory == nullptr ? std::span<const Reg64>(plain) : beside_memory;
+    if (counts) {
+        scratch = memory == nullptr ? std::span<const Reg64>(plain).first(2) : beside_count;
+    } else if (high_byte && memory != nullptr) {
+        scratch = beside_high;
+    } else if (memory != nullptr) {
+        // Two registers in memory: the address in rCX alone frees R14.
+        const auto spilled = std::ranges::count_if(visible, [](const ZydisDecodedOperand& operand) {
+            return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                   is_general(ZydisRegisterGetClass(operand.reg.value)) && !is_high_byte(operand.reg.value) &&
+                   !host_register(number_of(operand.reg.value));
+        });
+        if (spilled > 1) {
+            a.lea(a.rcx, a.ptr[host]);
+            host = Xbyak::RegExp(a.rcx);
+            scratch = std::span<const Reg64>(plain).first(2);
+        }
+    }
+    SpilledOperands operands(a, scratch);
+    for (std::size_t i = 0; i < visible.size(); ++i) {
+        const ZydisDecodedOperand& operand = visible[i];
+        ZydisEncoderOperand& encoded = request.operands[i];
+        if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            const auto& base = host.getBase();
+            const auto& index = host.getIndex();
+            encoded.mem.base = ZydisRegisterEncode(ZYDIS_REGCLASS_GPR64, static_cast<ZyanU8>(base.getIdx()));
+            encoded.mem.index =
+                index.getBit() == 0
+                    ? ZYDIS_REGISTER_NONE
+                    : ZydisRegisterEncode(ZYDIS_REGCLASS_GPR64, static_cast<ZyanU8>(index.getIdx()));
+            encoded.mem.scale = index.getBit() == 0 ? 0 : 1;
+            encoded.mem.displacement = static_cast<ZyanI64>(host.getDisp());
+        } else if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                   operand.encoding != ZYDIS_OPERAND_ENCODING_NONE &&
+                   is_general(ZydisRegisterGetClass(operand.reg.value)) && !is_high_byte(operand.reg.value)) {
+            const auto number = operands.take(number_of(operand.reg.value), writes(operand));
+            if (!number) {
+                std::abort(); // copyable() lets through three registers at most
+            }
+            encoded.reg.value = part_of(*number, operand.reg.value);
+        }
+    }
+    if (counts) {
+        a.mov(a.ecx, a.r13d);
+    }
+    std::array<ZyanU8, ZYDIS_MAX_INSTRUCTION_LENGTH> bytes;
+    ZyanUSize length = bytes.size();
+    if (ZYAN_FAILED(ZydisEncoderEncodeInstruction(&request, bytes.data(), &length))) {
+        return false;
+    }
+    if (may_trap(decoded, memory)) {
+        static_cast<void>(slow_path());
+        trap_labels_.emplace_back(a.here(), slow_);
+    }
+    a.db(bytes.data(), length);
+    operands.store();
+    return true;
+}
+
+// An address is all that it wants.
+void BlockCompiler::lea(const Decoded& decoded) {
+    const ZydisDecodedOperand& to = decoded.operands[0];
+    EffectiveAddress address = address_of(decoded.operands[1], next_rip());
+    address.segment = EffectiveAddress::none;
+    const unsigned guest = number_of(to.reg.value);
+    const auto host = host_register(guest);
+    // What lives in memory passes through the register that the address is made in.
+    const auto in_memory = [](int number) {
+        return number >= 0 && !host_register(static_cast<unsigned>(number));
+    };
+    const bool direct = host && to.size == 64 && !in_memory(address.base) && !in_memory(address.index);
+    const Reg64 target = direct ? Reg64(static_cast<int>(*host)) : a.rcx;
+    put_address(target, address);
+    if (to.size == 64) {
+        if (!host) {
+            a.mov(a.state(layout.reg(guest)), target);
+        } else if (!direct) {
+            a.mov(Reg64(static_cast<int>(*host)), target);
+        }
+        return;
+    }
+    const Reg64 whole = a.guest(guest, a.r14);
+    if (to.size == 32) {
+        a.mov(whole.cvt32(), target.cvt32());
+    } else {
+        a.mov(whole.cvt16(), target.cvt16());
+    }
+    if (!host) {
+        a.mov(a.state(layout.reg(guest)), whole);
+    }
+}
+
+} // namespace strata::cpu::translator

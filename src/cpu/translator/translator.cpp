@@ -1,0 +1,255 @@
+#include "cpu/translator/translator.hpp"
+
+#include "cpu/interpreter/decoder.hpp"
+#include "cpu/interpreter/shared.hpp"
+#include "cpu/translator/block_compiler.hpp"
+#include "cpu/translator/host.hpp"
+#include "cpu/translator/traps.hpp"
+#include "cpu/x86/mxcsr.hpp"
+
+#include <cstring>
+
+namespace strata::cpu::translator {
+
+using interpreter::Block;
+using interpreter::Cpu;
+
+namespace {
+
+constexpr std::uint32_t worth_translating = 30;        // runs of a block
+constexpr std::size_t most_bytes_of_instruction = 400; // of host code, slow paths and all
+constexpr std::size_t most_bytes_of_stubs = 4096;
+
+// RFLAGS' arithmetic bits as LAHF and SETO give them: AH and AL.
+std::uint32_t pack_flags(std::uint64_t arithmetic) {
+    return static_cast<std::uint32_t>((arithmetic & 0xD5) << 8 | ((arithmetic & x86::flag::of) != 0 ? 1 : 0));
+}
+
+std::uint64_t unpack_flags(std::uint32_t packed) {
+    return (packed >> 8 & 0xD5) | ((packed & 1) != 0 ? x86::flag::of : 0);
+}
+
+void patch(std::uint8_t* at, const std::uint8_t* target) {
+    const auto distance = static_cast<std::int32_t>(target - (at + 4));
+    std::memcpy(at, &distance, sizeof distance);
+}
+
+} // namespace
+
+Translator::Translator(Frame& frame, CodeMemory code)
+    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)) {
+    Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
+    stubs_ = emit_stubs(assembler, interpret);
+    code_.take(assembler.getSize());
+    stubs_size_ = code_.used();
+    const std::uintptr_t entry = code_.executable(stubs_.enter);
+    std::memcpy(&enter_, &entry, sizeof entry);
+    cpu_.set_accelerator(this);
+}
+
+Translator::~Translator() { cpu_.set_accelerator(nullptr); }
+
+// ---- running ----
+
+// One instruction by the interpreter, in the middle of translated code. Returns whether to leave that.
+std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
+    NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
+    cpu->flags.set_arithmetic(unpack_flags(native.flags));
+    cpu->rip() = site->next_rip;
+    bool leave = site->leaves;
+    try {
+        site->insn->handler(*cpu, *site->insn);
+        leave |= cpu->rip() != site->next_rip || cpu->block_ended_;
+    } catch (const interpreter::Fault& fault) {
+        cpu->rip() -= site->insn->length;
+        cpu->deliver_fault(fault);
+        leave = true;
+    }
+    native.flags = pack_flags(cpu->flags.arithmetic());
+    return leave ? 1 : 0;
+}
+
+void Translator::look_at_state() {
+    NativeState& native = frame_.native;
+    if (generation_ != cpu_.generation_) {
+        generation_ = cpu_.generation_;
+        native.generations[1] = static_cast<std::uint32_t>(generation_);
+        native.jumps[1].clear();
+    }
+    if (global_generation_ != cpu_.global_generation_) {
+        global_generation_ = cpu_.global_generation_;
+        native.generations[0] = static_cast<std::uint32_t>(global_generation_);
+        native.jumps[0].clear();
+    }
+    native.vectors_unusable = (cpu_.fp.mxcsr & x86::mxcsr::masks) != x86::mxcsr::masks;
+}
+
+bool Translator::runnable(const NativeBlock& native) const {
+    return !native.uses_vectors || frame_.native.vectors_unusable == 0;
+}
+
+void Translator::enter(const NativeBlock& native) {
+    NativeState& state = frame_.native;
+    state.flags = pack_flags(cpu_.flags.arithmetic());
+    state.entry = native.entry;
+    const TrapScope traps(*this);
+    enter_(&cpu_);
+    cpu_.flags.set_arithmetic(unpack_flags(state.flags));
+    ++cpu_.retired_;
+}
+
+bool Translator::execute(Block& block) {
+    look_at_state();
+    NativeBlock* native = native_of(block);
+    if (native == nullptr || !runnable(*native)) {
+        return false;
+    }
+    for (;;) {
+        enter(*native);
+        auto* link = reinterpret_cast<Link*>(frame_.native.exit_link);
+        if (link != nullptr) {
+            cpu_.rip() = link->target;
+        }
+        if (cpu_.block_ended_ || cpu_.attention() ||
+            cpu_.code_mode_.size != interpreter::CodeMode::Size::bits64) {
+            return true;
+        }
+        look_at_state();
+        const std::uint64_t epoch = cpu_.blocks_.epoch();
+        Block& next = cpu_.find_block();
+        if (cpu_.blocks_.epoch() != epoch) {
+            return true; // the link went with all the rest
+        }
+        native = native_of(next);
+        if (native == nullptr || !runnable(*native)) {
+            return true;
+        }
+        connect(link, *native);
+    }
+}
+
+// ---- translating ----
+
+NativeBlock* Translator::native_of(Block& block) {
+    if (block.key == Block::dead || block.second_page != Block::dead ||
+        cpu_.code_mode_.size != interpreter::CodeMode::Size::bits64) {
+        return nullptr;
+    }
+    for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
+        if (native->linear == cpu_.rip()) {
+            return native;
+        }
+    }
+    if (++block.runs < worth_translating) {
+        return nullptr;
+    }
+    return translate(block);
+}
+
+NativeBlock* Translator::translate(Block& block) {
+    if (code_.left() < (block.count + 2) * most_bytes_of_instruction) {
+        return nullptr;
+    }
+    const std::byte* bytes =
+        cpu_.shared_.memory().host(block.key >> interpreter::CodeMode::key_bits, block.bytes);
+    if (bytes == nullptr) {
+        return nullptr;
+    }
+    auto native = std::make_unique<NativeBlock>();
+    native->linear = cpu_.rip();
+    native->user = cpu_.code_mode_.user;
+    native->start = code_.next();
+    native->entry = code_.executable(native->start);
+    Assembler assembler(layout_, native->start, code_.left());
+    BlockCompiler compiler(assembler, stubs_, cpu_.decoder_->zydis(cpu_.code_mode_.size), host_model(),
+                           cpu_.code_mode_.data, *native);
+    if (!compiler.compile(block, std::span(reinterpret_cast<const std::uint8_t*>(bytes), block.bytes))) {
+        block.runs = 0;
+        return nullptr;
+    }
+    code_.take(assembler.getSize());
+    add_traps(compiler.traps());
+    native->block = &block;
+    native->next = static_cast<NativeBlock*>(block.native);
+    block.native = native.get();
+    blocks_.push_back(std::move(native));
+    return blocks_.back().get();
+}
+
+void Translator::add_traps(std::span<const Trap> traps) {
+    for (const Trap& trap : traps) {
+        traps_[code_.executable(trap.instruction)] = code_.executable(trap.handler);
+    }
+}
+
+std::uintptr_t Translator::trap_handler(std::uintptr_t instruction) const {
+    const auto found = traps_.find(instruction);
+    return found == traps_.end() ? 0 : found->second;
+}
+
+// ---- linking ----
+
+void Translator::connect(Link* link, NativeBlock& to) {
+    const bool global = to.block->generation == cpu_.global_generation_;
+    if (!to.user && !global) {
+        return; // what supervisor code goes by is the generation of global pages
+    }
+    if (link == nullptr) {
+        frame_.native.jumps[to.user].insert(to.linear, to.entry);
+        return;
+    }
+    if (link->jump == nullptr) {
+        return;
+    }
+    if (link->to != &to) {
+        unlink(*link);
+        link->to = &to;
+        to.incoming.push_back(link);
+    }
+    if (link->generation != nullptr) {
+        const std::uint32_t negative = std::uint32_t{0} - frame_.native.generations[to.user];
+        std::memcpy(link->generation, &negative, sizeof negative);
+    }
+    patch(link->jump, to.start);
+}
+
+void Translator::unlink(Link& link) {
+    if (link.to != nullptr) {
+        std::erase(link.to->incoming, &link);
+        link.to = nullptr;
+        patch(link.jump, link.unlinked);
+    }
+}
+
+// ---- dropping ----
+
+void Translator::drop(NativeBlock& native) {
+    while (!native.incoming.empty()) {
+        unlink(*native.incoming.back());
+    }
+    for (Link& link : std::span(native.links).first(native.link_count)) {
+        unlink(link);
+    }
+    native.block = nullptr;
+}
+
+void Translator::discard(Block& block) {
+    for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
+        drop(*native);
+        for (JumpCache& jumps : frame_.native.jumps) {
+            jumps.remove(native->linear);
+        }
+    }
+    block.native = nullptr;
+}
+
+void Translator::discard_all() {
+    for (JumpCache& jumps : frame_.native.jumps) {
+        jumps.clear();
+    }
+    blocks_.clear();
+    traps_.clear();
+    code_.shrink(stubs_size_);
+}
+
+} // namespace strata::cpu::translator

@@ -1,0 +1,57 @@
+// Runs one processor's blocks as host code: decides what is worth translating, keeps it, links it, drops it.
+#pragma once
+
+#include "cpu/interpreter/blocks.hpp"
+#include "cpu/translator/code_memory.hpp"
+#include "cpu/translator/frame.hpp"
+#include "cpu/translator/layout.hpp"
+#include "cpu/translator/native_block.hpp"
+#include "cpu/translator/stubs.hpp"
+
+#include <memory>
+#include <unordered_map>
+
+namespace strata::cpu::translator {
+
+class Translator final : public interpreter::BlockAccelerator {
+public:
+    // `frame` outlives it.
+    Translator(Frame& frame, CodeMemory code);
+    ~Translator() override;
+    Translator(const Translator&) = delete;
+    Translator& operator=(const Translator&) = delete;
+
+    bool execute(interpreter::Block& block) override;
+    void discard(interpreter::Block& block) override;
+    void discard_all() override;
+
+    // Where to go on after a trap at a host address: the way to the interpreter; 0 if the trap is not a
+    // guest's.
+    [[nodiscard]] std::uintptr_t trap_handler(std::uintptr_t instruction) const;
+
+private:
+    static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
+
+    [[nodiscard]] NativeBlock* native_of(interpreter::Block& block);
+    [[nodiscard]] NativeBlock* translate(interpreter::Block& block);
+    void add_traps(std::span<const struct Trap> traps);
+    [[nodiscard]] bool runnable(const NativeBlock& native) const;
+    void enter(const NativeBlock& native);
+    void connect(Link* link, NativeBlock& to);
+    void unlink(Link& link);
+    void drop(NativeBlock& native);
+    void look_at_state();
+
+    Frame& frame_;
+    interpreter::Cpu& cpu_;
+    StateLayout layout_;
+    CodeMemory code_;
+    Stubs stubs_;
+    std::size_t stubs_size_ = 0;
+    void (*enter_)(interpreter::Cpu*) = nullptr;
+    std::vector<std::unique_ptr<NativeBlock>> blocks_;
+    std::unordered_map<std::uintptr_t, std::uintptr_t> traps_; // by the host instruction's address
+    std::uint64_t generation_ = 0, global_generation_ = 0;     // those of the jump caches
+};
+
+} // namespace strata::cpu::translator

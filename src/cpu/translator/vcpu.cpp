@@ -1,0 +1,71 @@
+#include "cpu/translator/vcpu.hpp"
+
+#include "cpu/interpreter/shared.hpp"
+#include "cpu/translator/host.hpp"
+#include "cpu/translator/translator.hpp"
+#include "cpu/translator/traps.hpp"
+
+namespace strata::cpu::translator {
+
+namespace {
+
+constexpr std::size_t code_size = std::size_t{64} << 20; // address space; memory is what is used of it
+
+class TranslatorVcpu final : public Vcpu {
+public:
+    TranslatorVcpu(std::unique_ptr<Frame> frame, CodeMemory code)
+        : frame_(std::move(frame)), translator_(*frame_, std::move(code)) {}
+
+    Exit run() override { return frame_->cpu.run(); }
+
+    [[nodiscard]] Signals& signals() override { return frame_->cpu.signals(); }
+
+    [[nodiscard]] x86::State state() const override { return frame_->cpu.state(); }
+
+    void set_state(const x86::State& state) override { frame_->cpu.set_state(state); }
+
+    void reset() override { frame_->cpu.reset(); }
+
+    void set_debug(const DebugControl& control) override { frame_->cpu.set_debug(control); }
+
+    [[nodiscard]] DebugEvent debug_event() const override { return frame_->cpu.debug_event(); }
+
+    [[nodiscard]] std::optional<memory::GuestPhysical> translate(std::uint64_t linear) const override {
+        return frame_->cpu.translate(linear);
+    }
+
+    [[nodiscard]] std::uint64_t instructions_retired() const override { return frame_->cpu.retired(); }
+
+private:
+    std::unique_ptr<Frame> frame_;
+    Translator translator_;
+};
+
+class TranslatorEngine final : public Engine {
+public:
+    TranslatorEngine(memory::GuestMemory& memory, const Clock& clock) : shared_(memory, clock) {}
+
+    [[nodiscard]] std::string_view name() const override { return "translator"; }
+
+    Result<std::unique_ptr<Vcpu>> create_vcpu(const VcpuConfig& config, Bus& bus) override {
+        auto code = CodeMemory::create(code_size);
+        if (!code) {
+            return std::unexpected(code.error());
+        }
+        install_trap_handler();
+        // For overwrite: most of the frame's stack is never touched.
+        std::unique_ptr<Frame> frame(new Frame(shared_, config, bus));
+        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code));
+    }
+
+private:
+    interpreter::Shared shared_;
+};
+
+} // namespace
+
+Result<std::unique_ptr<Engine>> create_engine(memory::GuestMemory& memory, const Clock& clock) {
+    return std::make_unique<TranslatorEngine>(memory, clock);
+}
+
+} // namespace strata::cpu::translator
