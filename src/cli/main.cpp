@@ -1,5 +1,6 @@
 // The strata command. Each subcommand is a file of its own; see command.hpp.
 #include "cli/command.hpp"
+#include "cli/image/commands.hpp"
 
 #include <fmt/format.h>
 
@@ -39,6 +40,7 @@ int run(int argc, char** argv) {
     add_cpus(app, outcome);
     add_devices(app, outcome);
     add_disk(app, outcome);
+    add_image_commands(app, outcome);
     add_completion(app, outcome);
     add_version(app, outcome);
     try {

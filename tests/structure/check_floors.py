@@ -13,7 +13,8 @@ FLOORS = {
     "paravirt": ["cpu", "memory", "base"],
     "machine": ["devices", "paravirt", "cpu", "memory", "backends", "base"],
     "vm": ["machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
-    "cli": ["vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
+    "image": ["base"],
+    "cli": ["image", "vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

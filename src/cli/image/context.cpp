@@ -1,0 +1,45 @@
+#include "cli/image/context.hpp"
+
+#include "base/error.hpp"
+
+#include <fmt/format.h>
+
+namespace strata::cli {
+
+Result<Images> open_images(const std::string& directory) {
+    auto settings = image::Settings::load();
+    if (!settings) {
+        return std::unexpected(settings.error());
+    }
+    auto store = image::Store::open(directory);
+    if (!store) {
+        return std::unexpected(store.error());
+    }
+    return Images{std::move(*store), std::move(*settings)};
+}
+
+std::string shown_name(const Images& images, const image::ImageEntry& entry) {
+    if (entry.name) {
+        return entry.name->familiar();
+    }
+    const auto image = shown_image(images, entry);
+    return image ? image->id().text() : entry.target.digest.text();
+}
+
+Result<image::Image> shown_image(const Images& images, const image::ImageEntry& entry) {
+    const auto name = entry.name ? entry.name->familiar() : entry.target.digest.text();
+    auto image = images.store.load(entry.target, image::Platform::host(), name);
+    if (image || entry.target.kind() != image::Kind::index) {
+        return image;
+    }
+    auto all = images.store.load_all(entry.target, name);
+    if (!all) {
+        return std::unexpected(all.error());
+    }
+    if (all->empty()) {
+        return std::unexpected(image.error());
+    }
+    return std::move(all->front());
+}
+
+} // namespace strata::cli
