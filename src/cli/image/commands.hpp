@@ -12,8 +12,13 @@ void add_images(CLI::App& root, Outcome& outcome);
 void add_import(CLI::App& root, Outcome& outcome);
 void add_inspect(CLI::App& root, Outcome& outcome);
 void add_load(CLI::App& root, Outcome& outcome);
+void add_login(CLI::App& root, Outcome& outcome); // and logout
+void add_prune(CLI::App& root, Outcome& outcome);
+void add_pull(CLI::App& root, Outcome& outcome);
+void add_push(CLI::App& root, Outcome& outcome);
 void add_rmi(CLI::App& root, Outcome& outcome);
 void add_save(CLI::App& root, Outcome& outcome);
+void add_search(CLI::App& root, Outcome& outcome);
 void add_tag(CLI::App& root, Outcome& outcome);
 
 } // namespace strata::cli

@@ -125,7 +125,9 @@ Result<std::vector<Row>> select(const Images& images, const Options& options) {
             rows.push_back(std::move(row));
         }
     }
-    std::ranges::stable_sort(rows, std::greater{}, [](const Row& row) { return row.image.config.created; });
+    std::ranges::sort(rows, std::greater{}, [](const Row& row) {
+        return std::pair(row.image.config.created, row.entry.name ? row.entry.name->text() : "");
+    });
     return rows;
 }
 
