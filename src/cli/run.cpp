@@ -3,6 +3,7 @@
 #include "cli/interruption.hpp"
 #include "cli/parse.hpp"
 #include "strata/machine.hpp"
+#include "vm/confinement.hpp"
 
 #include <fmt/format.h>
 
@@ -20,7 +21,7 @@ struct Options {
     std::string memory = "512M", network = "user", trace;
     std::optional<std::string> append, initrd;
     std::vector<std::string> modules, disks;
-    bool no_reboot = false;
+    bool no_reboot = false, unconfined = false;
 };
 
 constexpr auto examples = R"(Examples:
@@ -90,6 +91,8 @@ void define(CLI::App& command, Options& options) {
         ->capture_default_str();
     command.add_flag("--no-reboot", options.no_reboot,
                      "End when the guest resets itself, with exit status 6");
+    command.add_flag("--unconfined", options.unconfined,
+                     "Let the monitor make any system call (for profilers and debuggers of the monitor)");
     command.add_option("--gdb", config.gdb, "Wait for GDB at this address")
         ->type_name("ADDRESS:PORT|unix:PATH");
     command
@@ -141,6 +144,11 @@ int run(const Options& options) {
     auto machine = Machine::create(*config);
     if (!machine) {
         return report(machine.error(), bad_argument);
+    }
+    if (!options.unconfined) {
+        if (auto confined = vm::confine({.generates_code = config->engine != "interpreter"}); !confined) {
+            return report(confined.error(), failure);
+        }
     }
     for (const auto& line : (*machine)->announcements()) {
         fmt::print(stderr, "strata: {}\n", line);

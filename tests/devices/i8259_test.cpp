@@ -5,7 +5,7 @@
 namespace strata::devices {
 namespace {
 
-constexpr std::uint16_t master_command = 0x20, master_data = 0x21, slave_command = 0xA0, slave_data = 0xA1;
+constexpr std::uint16_t master_command = 0x20, master_data = 0x21, slave_command = 0xA0;
 constexpr std::uint8_t eoi = 0x20;
 
 class I8259Test : public testing::Test {
