@@ -45,8 +45,7 @@ public:
 
     // Adds an instruction of one of the forms; false if none was found that fits what is there already.
     bool append(std::span<const Form* const> forms) {
-        if (!result_.instructions.empty() &&
-            may_leave_undefined_results(result_.instructions.back().decoded)) {
+        if (!result_.instructions.empty() && ends_case(result_.instructions.back().decoded)) {
             return false;
         }
         for (unsigned i = 0; i < attempts; ++i) {
@@ -106,7 +105,7 @@ void Generator::make(Random& random, GeneratedCase& result) const {
         input.code_size = 0;
         input.code.fill(code_filler);
         input.code_address = code_start(random);
-        input.registers.rip = input.code_address;
+        input.registers.rip = input.code_address - (disassembler_.width() == 16 ? arena : 0);
         Builder builder(disassembler_, random, result);
         if (builder.append(chosen_)) {
             while (result.instructions.size() < wanted && builder.append(forms_)) {

@@ -17,7 +17,8 @@ namespace strata::oracle {
 struct Planned {
     const Form* form;
     Decoded decoded;
-    std::uint64_t address; // linear
+    std::uint64_t address;             // linear
+    std::uint64_t operand_address = 0; // linear, of the explicit memory operand
 };
 
 struct GeneratedCase {

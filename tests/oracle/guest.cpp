@@ -1,6 +1,6 @@
 #include "guest.hpp"
 
-#include "base/bytes.hpp"
+#include "cpu/x86/registers.hpp"
 #include "fp_image.hpp"
 #include "guest_tables.hpp"
 
@@ -38,12 +38,32 @@ public:
     void floating_point_error() override {}
 };
 
-bool pushes_error_code(int vector) { return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17; }
+// A segment register of virtual-8086 code that reaches what the protected-mode one does.
+x86::Segment low_segment(std::uint16_t selector) {
+    const std::uint64_t base = guest_segment(selector).base - arena + low_arena;
+    constexpr std::uint16_t attributes = 0xF3; // present, level 3, writable data, accessed
+    return {.selector = static_cast<std::uint16_t>(base >> 4),
+            .base = base & ~std::uint64_t{15},
+            .limit = 0xFFFF,
+            .attributes = attributes,
+            .unusable = false};
+}
+
+std::array<x86::Segment, 6> segments_of(const TestCase& input, SystemMode mode) {
+    const Selectors& s = input.registers.selectors;
+    const auto load = mode == SystemMode::virtual_8086 ? low_segment : guest_segment;
+    std::array segments{load(s.es), load(s.cs), load(s.ss), load(s.ds), load(s.fs), load(s.gs)};
+    if (s.cs == flat_code64) {
+        segments[x86::fs].base = input.fs_base;
+        segments[x86::gs].base = input.gs_base;
+    }
+    return segments;
+}
 
 } // namespace
 
 Guest::Guest(std::unique_ptr<memory::GuestMemory> memory, std::unique_ptr<cpu::Bus> bus)
-    : memory_(std::move(memory)), bus_(std::move(bus)), system_(guest_system_state()) {}
+    : memory_(std::move(memory)), bus_(std::move(bus)) {}
 
 Result<std::unique_ptr<Guest>> Guest::create(std::string_view engine, const x86::Model& model,
                                              const std::array<std::uint8_t, page>& constant) {
@@ -91,38 +111,17 @@ void Guest::load_memory(const TestCase& input) {
     memory_->written(physical, input.code_size);
 }
 
-void Guest::read_frame(const x86::State& state, Outcome& output) const {
-    const std::byte* frame = memory_->host(state.gpr[x86::rsp] - supervisor_base, 6 * 8);
-    if (frame == nullptr) {
-        return;
-    }
-    const auto pop = [&frame] {
-        const auto value = load_le<std::uint64_t>(frame);
-        frame += 8;
-        return value;
-    };
-    output.error_code = pushes_error_code(output.vector) ? static_cast<std::uint32_t>(pop()) : 0;
-    output.registers.rip = pop();
-    output.registers.selectors.cs = static_cast<std::uint16_t>(pop());
-    output.registers.rflags = pop();
-    output.registers.gpr[x86::rsp] = pop();
-    output.registers.selectors.ss = static_cast<std::uint16_t>(pop());
-    output.ending = Ending::exception;
-}
-
-void Guest::run(const TestCase& input, Outcome& output) {
+void Guest::run(const TestCase& input, SystemMode mode, Outcome& output) {
+    const bool virtual_8086 = mode == SystemMode::virtual_8086;
     load_memory(input);
     x86::State state{};
     state.gpr = input.registers.gpr;
     state.rip = input.registers.rip;
-    state.rflags = input.registers.rflags;
-    state.system = system_;
-    const Selectors& s = input.registers.selectors;
-    state.system.segments = {guest_segment(s.es), guest_segment(s.cs), guest_segment(s.ss),
-                             guest_segment(s.ds), guest_segment(s.fs), guest_segment(s.gs)};
-    if (s.cs == flat_code64) {
-        state.system.segments[x86::fs].base = fs_base;
-        state.system.segments[x86::gs].base = gs_base;
+    state.rflags = input.registers.rflags | (virtual_8086 ? x86::flag::vm : 0);
+    state.system = guest_system_state(mode);
+    state.system.segments = segments_of(input, mode);
+    if (input.registers.selectors.cs == flat_code64) { // natively such code has no local table
+        state.system.ldtr = guest_segment(0);
     }
     state.fp = to_fp_state(input.fp);
     vcpu_->set_state(state);
@@ -136,15 +135,26 @@ void Guest::run(const TestCase& input, Outcome& output) {
     output.registers.gpr = state.gpr;
     output.registers.rip = state.rip;
     output.registers.rflags = state.rflags;
-    const auto& segments = state.system.segments;
-    output.registers.selectors = {segments[0].selector, segments[1].selector, segments[2].selector,
-                                  segments[3].selector, segments[4].selector, segments[5].selector};
     output.fp = to_xsave_area(state.fp);
-    output.cr2 = state.system.cr2;
-    const int vector = halted_vector(state.rip);
-    if (exit == cpu::Exit::halt && vector >= 0) {
-        output.vector = static_cast<std::uint8_t>(vector);
-        read_frame(state, output);
+    output.cr2 = state.system.cr2 - (virtual_8086 ? low_arena - arena : 0);
+    const auto frame = read_exception_frame(mode, state, memory_->host(0, guest_ram));
+    if (exit == cpu::Exit::halt && frame) {
+        output.ending = Ending::exception;
+        output.vector = frame->vector;
+        output.error_code = frame->error_code;
+        output.registers.rip = frame->rip;
+        output.registers.rflags = frame->rflags & ~x86::flag::vm;
+        output.registers.gpr[x86::rsp] = frame->rsp;
+        const auto& segments = state.system.segments;
+        output.registers.selectors = {segments[x86::es].selector,
+                                      frame->cs,
+                                      frame->ss,
+                                      segments[x86::ds].selector,
+                                      segments[x86::fs].selector,
+                                      segments[x86::gs].selector};
+        if (virtual_8086) { // whose selectors are other ones
+            output.registers.selectors = input.registers.selectors;
+        }
     }
     for (std::size_t i = 0; i < variable_pages.size(); ++i) {
         std::memcpy(output.memory[i].data(), memory_->host(arena_physical + variable_pages[i] * page, page),

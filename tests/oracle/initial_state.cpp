@@ -94,9 +94,11 @@ void randomize_fp_control(Random& random, XsaveArea& fp) {
         }
     }
     fp.tags = random.chance(60) ? 0xFF : static_cast<std::uint8_t>(random.next());
-    fp.fop = static_cast<std::uint16_t>(random.next() & 0x7FF);
-    fp.fip = random.next() & 0xFFFF'FFFF;
-    fp.fdp = random.next() & 0xFFFF'FFFF;
+    // AMD's processors restore the pointers only with a pending exception, else they are 0.
+    const bool keeps_pointers = fp.fsw & 0x80;
+    fp.fop = static_cast<std::uint16_t>(keeps_pointers ? random.next() & 0x7FF : 0);
+    fp.fip = keeps_pointers ? random.next() & 0xFFFF'FFFF : 0;
+    fp.fdp = keeps_pointers ? random.next() & 0xFFFF'FFFF : 0;
 
     constexpr std::uint32_t masks = 0x1F80, rounding = 0x6000, daz = 0x40, ftz = 0x8000;
     fp.mxcsr = masks | (static_cast<std::uint32_t>(random.next()) & (exceptions | rounding));
@@ -108,22 +110,42 @@ void randomize_fp_control(Random& random, XsaveArea& fp) {
     fp.mxcsr &= supported;
 }
 
+namespace {
+
+Selectors selectors_for(Random& random, unsigned code_width) {
+    const auto window_fs = local_selector(LocalIndex::window),
+               flat_gs = local_selector(LocalIndex::offset_flat);
+    switch (code_width) {
+    case 64: {
+        const std::uint16_t other = random.chance(80) ? flat_data : 0;
+        return {flat_data, flat_code64, flat_data, other, 0, 0};
+    }
+    case 32:
+        return {flat_data, local_selector(LocalIndex::flat_code32), flat_data, flat_data, window_fs, flat_gs};
+    default: {
+        const auto data = local_selector(LocalIndex::data16);
+        return {data, local_selector(LocalIndex::code16), data, data, window_fs, flat_gs};
+    }
+    }
+}
+
+} // namespace
+
 void randomize(Random& random, unsigned code_width, TestCase& input) {
     for (auto& value : input.registers.gpr) {
         value = integer_value(random);
-    }
-    input.registers.gpr[cpu::x86::rsp] = stack_begin + page / 2 + random.below(page / 4) * 8 / 8;
-    if (random.chance(80)) {
-        input.registers.gpr[cpu::x86::rsp] &= ~std::uint64_t{7};
-    }
-    if (code_width != 64) {
-        for (auto& value : input.registers.gpr) {
+        if (code_width != 64) {
             value &= 0xFFFF'FFFF;
         }
     }
+    const std::uint64_t stack = stack_begin + page / 2 + random.below(page / 4);
+    auto& rsp = input.registers.gpr[cpu::x86::rsp];
+    rsp = random.chance(80) ? stack & ~std::uint64_t{7} : stack;
+    if (code_width == 16) {
+        rsp -= arena;
+    }
     input.registers.rflags = random_flags(random);
-    const std::uint16_t other = random.chance(80) ? flat_data : 0;
-    input.registers.selectors = {flat_data, flat_code64, flat_data, other, 0, 0};
+    input.registers.selectors = selectors_for(random, code_width);
 
     input.fp = {};
     randomize_fp_control(random, input.fp);

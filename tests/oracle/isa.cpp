@@ -38,16 +38,10 @@ constexpr std::array exclusions{
     Exclusion{ZYDIS_MNEMONIC_SLDT, tables},
     Exclusion{ZYDIS_MNEMONIC_STR, tables},
     Exclusion{ZYDIS_MNEMONIC_SMSW, tables},
-    Exclusion{ZYDIS_MNEMONIC_LAR, tables},
-    Exclusion{ZYDIS_MNEMONIC_LSL, tables},
-    Exclusion{ZYDIS_MNEMONIC_VERR, tables},
-    Exclusion{ZYDIS_MNEMONIC_VERW, tables},
     Exclusion{ZYDIS_MNEMONIC_RDFSBASE, "the host decides whether users may (CR4.FSGSBASE)"},
     Exclusion{ZYDIS_MNEMONIC_RDGSBASE, "the host decides whether users may (CR4.FSGSBASE)"},
     Exclusion{ZYDIS_MNEMONIC_WRFSBASE, "the host decides whether users may (CR4.FSGSBASE)"},
     Exclusion{ZYDIS_MNEMONIC_WRGSBASE, "the host decides whether users may (CR4.FSGSBASE)"},
-    Exclusion{ZYDIS_MNEMONIC_LFS, "would lose the base that the cases rely on"},
-    Exclusion{ZYDIS_MNEMONIC_LGS, "would lose the base that the cases rely on"},
 };
 
 bool is_branch(ZydisInstructionCategory category) {
@@ -70,6 +64,9 @@ bool vendor_specific(const ZydisDecodedInstruction& instruction) {
             return true;
         }
         break;
+    case ZYDIS_MNEMONIC_NOP:
+        return instruction.opcode_map == ZYDIS_OPCODE_MAP_0F &&
+               instruction.opcode == 0x0D; // PREFETCH of a register
     case ZYDIS_MNEMONIC_LSS:
     case ZYDIS_MNEMONIC_LFS:
     case ZYDIS_MNEMONIC_LGS: return instruction.raw.rex.W != 0;

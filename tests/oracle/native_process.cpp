@@ -82,14 +82,15 @@ void read_selectors(Selectors& to) {
     asm volatile("mov %%gs, %0" : "=m"(to.gs));
 }
 
-void load_selectors(const Selectors& from) {
+void load_segments(const TestCase& in) {
+    const Selectors& from = in.registers.selectors;
     asm volatile("mov %0, %%es" : : "m"(from.es));
     asm volatile("mov %0, %%ds" : : "m"(from.ds));
     asm volatile("mov %0, %%fs" : : "m"(from.fs));
     asm volatile("mov %0, %%gs" : : "m"(from.gs));
     if (code64) { // where the descriptors do not give the bases
-        system_call(SYS_arch_prctl, ARCH_SET_FS, fs_base);
-        system_call(SYS_arch_prctl, ARCH_SET_GS, gs_base);
+        system_call(SYS_arch_prctl, ARCH_SET_FS, static_cast<long>(in.fs_base));
+        system_call(SYS_arch_prctl, ARCH_SET_GS, static_cast<long>(in.gs_base));
     }
 }
 
@@ -152,7 +153,7 @@ void load(const TestCase& in, ucontext_t& context) {
         copy(frame + header_offset, &in.fp.xstate_bv, sizeof in.fp.xstate_bv);
         copy(frame + avx_offset, in.fp.ymm_high.data(), sizeof in.fp.ymm_high);
     }
-    load_selectors(in.registers.selectors);
+    load_segments(in);
 }
 
 // Tells the driver that the batch is done and waits for the next.

@@ -25,6 +25,15 @@ bool matches(const Form& form, const std::vector<std::string>& filters) {
            });
 }
 
+// The modes in which the guest's system can run the code.
+SystemMode system_mode(Random& random, const GeneratedCase& generated, unsigned width) {
+    const bool vex = std::ranges::any_of(generated.instructions, [](const Planned& planned) {
+        return planned.decoded.info.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+    });
+    const std::uint64_t modes = width == 64 ? 1 : width == 32 || vex ? 2 : 3;
+    return static_cast<SystemMode>(random.below(modes));
+}
+
 } // namespace
 
 Session::Session(Options options)
@@ -39,11 +48,9 @@ Result<std::unique_ptr<Session>> Session::create(Options options) {
     session->generator_ = std::make_unique<Generator>(session->disassembler_, session->chosen_,
                                                       session->compared_, o.max_instructions);
     const auto constant = constant_page();
-    auto native = NativeProcessor::start(o.native_program, o.width, constant);
-    if (!native) {
-        return std::unexpected(native.error());
+    if (auto started = session->start_native(constant); !started) {
+        return std::unexpected(started.error());
     }
-    session->native_ = std::move(*native);
     if (!o.native_only) {
         auto guest = Guest::create(o.engine, session->model_, constant);
         if (!guest) {
@@ -51,9 +58,26 @@ Result<std::unique_ptr<Session>> Session::create(Options options) {
         }
         session->guest_ = std::move(*guest);
     }
-    session->batch_.resize(batch_size);
-    session->results_.resize(batch_size);
+    session->batch_.reserve(batch_size);
+    for (std::size_t i = 0; i < batch_size; ++i) {
+        session->batch_.emplace_back(session->disassembler_);
+    }
     return session;
+}
+
+// A host without narrow code segments runs 64-bit equivalents.
+Result<void> Session::start_native(const std::array<std::uint8_t, page>& constant) {
+    auto native = NativeProcessor::start(options_.native_program, options_.width, constant);
+    if (!native && options_.width != 64) {
+        fmt::print("{}; cases run as their 64-bit equivalents\n", native.error().message);
+        transposed_ = true;
+        native = NativeProcessor::start(options_.native_program, 64, constant);
+    }
+    if (!native) {
+        return std::unexpected(native.error());
+    }
+    native_ = std::move(*native);
+    return {};
 }
 
 Result<void> Session::select_forms() {
@@ -93,48 +117,72 @@ Result<bool> Session::run() {
     return different_ == 0;
 }
 
+// Fills in a trial by its number; returns the case for the native processor.
+Result<TestCase> Session::prepare(Trial& trial) {
+    Random random(options_.seed, trial.number);
+    constexpr unsigned attempts = 10'000;
+    for (unsigned i = 0; i < attempts; ++i) {
+        generator_->make(random, trial.generated);
+        trial.mode = system_mode(random, trial.generated, options_.width);
+        if (!transposed_) {
+            return trial.generated.input;
+        }
+        if (const auto wide = trial.transposition.transpose(trial.generated)) {
+            return *wide;
+        }
+        ++counts_[trial.generated.instructions.front().form].without_equivalent;
+    }
+    return fail("nothing that the filter allows has a 64-bit equivalent");
+}
+
 Result<void> Session::run_batch(std::uint64_t first, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) {
-        Random random(options_.seed, first + i);
-        generator_->make(random, batch_[i]);
-        native_->inputs()[i] = batch_[i].input;
+        batch_[i].number = first + i;
+        auto input = prepare(batch_[i]);
+        if (!input) {
+            return std::unexpected(input.error());
+        }
+        native_->inputs()[i] = *input;
     }
     if (auto sent = native_->submit(count); !sent) {
         return sent;
     }
     if (guest_ != nullptr) {
         for (std::uint32_t i = 0; i < count; ++i) {
-            guest_->run(batch_[i].input, results_[i]);
+            guest_->run(batch_[i].generated.input, batch_[i].mode, batch_[i].other);
         }
     }
     auto outcomes = native_->collect();
-    if (!outcomes) {
-        return std::unexpected(outcomes.error());
-    }
-    if (guest_ == nullptr) {
-        std::ranges::copy(*outcomes, results_.begin());
+    if (outcomes && guest_ == nullptr) {
+        for (std::uint32_t i = 0; i < count; ++i) {
+            batch_[i].other = (*outcomes)[i];
+        }
         if (auto sent = native_->submit(count); !sent) {
             return sent;
         }
         outcomes = native_->collect();
-        if (!outcomes) {
-            return std::unexpected(outcomes.error());
-        }
+    }
+    if (!outcomes) {
+        return std::unexpected(outcomes.error());
     }
     for (std::uint32_t i = 0; i < count; ++i) {
-        judge(first + i, batch_[i], (*outcomes)[i], results_[i]);
+        const Outcome& native = (*outcomes)[i];
+        judge(batch_[i], transposed_ ? batch_[i].transposition.restore(batch_[i].generated, native) : native);
     }
     return {};
 }
 
-void Session::judge(std::uint64_t number, const GeneratedCase& generated, const Outcome& native,
-                    const Outcome& other) {
+void Session::judge(const Trial& trial, const Outcome& native) {
     ++run_;
     if (native.ending == Ending::syscall) { // self-made code asked the kernel; nothing to compare
         ++refused_;
         return;
     }
-    const auto lines = differences(generated.input, native, other, tolerance_of(generated, native));
+    const GeneratedCase& generated = trial.generated;
+    Tolerance tolerance = tolerance_of(generated, native);
+    tolerance.narrow = options_.width != 64;
+    tolerance.x87_pointers |= transposed_;
+    const auto lines = differences(generated.input, native, trial.other, tolerance);
     FormCount& count = counts_[generated.instructions.front().form];
     ++count.cases;
     const bool fault = native.registers.rip == generated.input.registers.rip;
@@ -144,13 +192,15 @@ void Session::judge(std::uint64_t number, const GeneratedCase& generated, const 
         ++different_;
     }
     if (!lines.empty() || options_.verbose) {
-        show(number, generated, native, lines);
+        show(trial, native, lines);
     }
 }
 
-void Session::show(std::uint64_t number, const GeneratedCase& generated, const Outcome& native,
-                   const std::vector<std::string>& lines) const {
-    fmt::print("--- case {} {}\n", number, lines.empty() ? "" : "DIFFERS");
+void Session::show(const Trial& trial, const Outcome& native, const std::vector<std::string>& lines) const {
+    constexpr std::array modes{"long mode", "protected mode", "virtual-8086 mode"};
+    const GeneratedCase& generated = trial.generated;
+    fmt::print("--- case {} {}({}-bit code in {})\n", trial.number, lines.empty() ? "" : "DIFFERS ",
+               options_.width, modes[static_cast<std::size_t>(trial.mode)]);
     for (const Planned& planned : generated.instructions) {
         const std::size_t offset = planned.address - generated.input.code_address;
         const auto bytes = std::span(generated.input.code).subspan(offset, planned.decoded.info.length);
@@ -167,14 +217,18 @@ void Session::show(std::uint64_t number, const GeneratedCase& generated, const O
         filters += fmt::format(" --filter '{}'", filter);
     }
     fmt::print("  again: strata_oracle --seed {:#x} --mode {} --length {} --case {}{}\n\n", options_.seed,
-               options_.width, options_.max_instructions, number, filters);
+               options_.width, options_.max_instructions, trial.number, filters);
     std::fflush(stdout);
 }
 
 void Session::print_summary() const {
-    std::uint64_t forms = 0, only_faulted = 0;
+    std::uint64_t forms = 0, only_faulted = 0, without_equivalent = 0;
     std::map<std::string, std::uint64_t> mnemonics;
     for (const auto& [form, count] : counts_) {
+        if (count.cases == 0) {
+            ++without_equivalent;
+            continue;
+        }
         ++forms;
         only_faulted += count.completed == 0;
         if (count.different != 0) {
@@ -194,8 +248,9 @@ Result<void> Session::write_coverage(const std::string& file) const {
     for (const Form& form : forms_) {
         const auto found = counts_.find(&form);
         const FormCount count = found == counts_.end() ? FormCount{} : found->second;
+        const bool no_equivalent = count.cases == 0 && count.without_equivalent != 0;
         out << fmt::format("{}\t{}\t{}\t{}\t{}\t{}\n", form.name, count.cases, count.completed, count.faulted,
-                           count.different, form.skipped);
+                           count.different, no_equivalent ? "it has no 64-bit equivalent" : form.skipped);
     }
     out.flush();
     return out ? Result<void>{} : fail_errno("write", file);

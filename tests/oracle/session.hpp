@@ -5,6 +5,7 @@
 #include "generator.hpp"
 #include "guest.hpp"
 #include "native.hpp"
+#include "transposition.hpp"
 
 #include <map>
 #include <memory>
@@ -30,6 +31,18 @@ struct Options {
 
 struct FormCount {
     std::uint64_t cases = 0, completed = 0, faulted = 0, different = 0;
+    std::uint64_t without_equivalent = 0; // generated, but the host cannot run them
+};
+
+// A case with what is known of it.
+struct Trial {
+    explicit Trial(const Disassembler& disassembler) : transposition(disassembler) {}
+
+    std::uint64_t number = 0;
+    GeneratedCase generated{};
+    Transposition transposition;
+    SystemMode mode = SystemMode::long_mode;
+    Outcome other{}; // the interpreter's, or the first native one
 };
 
 class Session {
@@ -44,11 +57,11 @@ public:
 private:
     explicit Session(Options options);
     Result<void> select_forms();
+    Result<void> start_native(const std::array<std::uint8_t, page>& constant);
     Result<void> run_batch(std::uint64_t first, std::uint32_t count);
-    void judge(std::uint64_t number, const GeneratedCase& generated, const Outcome& native,
-               const Outcome& other);
-    void show(std::uint64_t number, const GeneratedCase& generated, const Outcome& native,
-              const std::vector<std::string>& lines) const;
+    Result<TestCase> prepare(Trial& trial);
+    void judge(const Trial& trial, const Outcome& native);
+    void show(const Trial& trial, const Outcome& native, const std::vector<std::string>& lines) const;
 
     Options options_;
     cpu::x86::Model model_;
@@ -58,8 +71,8 @@ private:
     std::unique_ptr<Generator> generator_;
     std::unique_ptr<NativeProcessor> native_;
     std::unique_ptr<Guest> guest_;
-    std::vector<GeneratedCase> batch_;
-    std::vector<Outcome> results_;
+    bool transposed_ = false; // the host runs 64-bit equivalents
+    std::vector<Trial> batch_;
     std::map<const Form*, FormCount> counts_;
     std::uint64_t run_ = 0, different_ = 0, refused_ = 0;
 };

@@ -52,7 +52,7 @@ bool Steering::fit(Planned& planned) {
     }
     fit_counts(planned);
     fit_contents(planned);
-    if (!fit_branch(planned)) {
+    if (!fit_branch(planned) || !fit_selector(planned)) {
         return false;
     }
     fix_operands(planned);
@@ -123,14 +123,68 @@ std::uint64_t Steering::branch_target() {
     if (choice < 80) {
         return data_begin + random_.below(data_end - data_begin);
     }
-    if (choice < 90) {
+    if (choice < 90 || disassembler_.width() != 64) {
         return constant_end + random_.below(page);
     }
     return choice < 95 ? bit(46) + random_.below(page) : bit(47) + random_.below(bit(62));
 }
 
+// Of descriptors that Linux and the guest both have, or neither: null, flat ones with right and wrong
+// privilege, the kernel's, and one beyond the table.
+std::uint16_t Steering::choose_selector() {
+    constexpr std::array<std::uint16_t, 16> selectors{
+        flat_data, flat_data, flat_data, flat_data, flat_code64, flat_code64, flat_code64, 0,
+        1,         3,         0x10,      0x13,      0x18,        0x28,        0x30,        0xFFF8};
+    return random_.pick(selectors);
+}
+
+bool Steering::put_selector(std::uint64_t address) {
+    const auto memory = memory_at(address, 2);
+    put(memory, 0, choose_selector());
+    return memory.size() == 2;
+}
+
+// Instructions that load a segment register or ask for a descriptor.
+bool Steering::fit_selector(const Planned& planned) {
+    const auto& operands = planned.decoded.operands;
+    std::uint64_t offset = 0;
+    std::size_t source = 1;
+    switch (planned.decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_MOV:
+    case ZYDIS_MNEMONIC_POP:
+        if (operands[0].type != ZYDIS_OPERAND_TYPE_REGISTER ||
+            ZydisRegisterGetClass(operands[0].reg.value) != ZYDIS_REGCLASS_SEGMENT) {
+            return true;
+        }
+        if (planned.decoded.info.mnemonic == ZYDIS_MNEMONIC_POP) {
+            return put_selector(stack_linear(input_.registers.gpr[cpu::x86::rsp]));
+        }
+        break;
+    case ZYDIS_MNEMONIC_LDS:
+    case ZYDIS_MNEMONIC_LES:
+    case ZYDIS_MNEMONIC_LFS:
+    case ZYDIS_MNEMONIC_LGS:
+    case ZYDIS_MNEMONIC_LSS: offset = planned.decoded.info.operand_width / 8U; break;
+    case ZYDIS_MNEMONIC_LAR:
+    case ZYDIS_MNEMONIC_LSL: break;
+    case ZYDIS_MNEMONIC_VERR:
+    case ZYDIS_MNEMONIC_VERW: source = 0; break;
+    default: return true;
+    }
+    if (operands[source].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        return set(operands[source].reg.value, choose_selector());
+    }
+    return put_selector(planned.operand_address + offset);
+}
+
+// In terms of CS and SS.
+std::uint64_t Steering::branch_offset() { return branch_target() - segment_base(ZYDIS_REGISTER_CS); }
+
+std::uint64_t Steering::stack_linear(std::uint64_t offset) const {
+    return offset + segment_base(ZYDIS_REGISTER_SS);
+}
+
 void Steering::fit_far_target(std::uint64_t address, const Planned& planned) {
-    constexpr std::array<std::uint16_t, 6> selectors{flat_code64, flat_code64, flat_data, 0, 0x10, 3};
     const std::size_t size = planned.decoded.info.operand_width / 8U;
     const auto memory = memory_at(address, 5 * size);
     const auto put_slot = [&](std::size_t offset, std::uint64_t value) {
@@ -138,16 +192,16 @@ void Steering::fit_far_target(std::uint64_t address, const Planned& planned) {
             std::memcpy(memory.data() + offset, &value, size);
         }
     };
-    put_slot(0, branch_target());
+    put_slot(0, branch_offset());
     if (planned.decoded.info.mnemonic == ZYDIS_MNEMONIC_JMP ||
         planned.decoded.info.mnemonic == ZYDIS_MNEMONIC_CALL) {
-        put(memory, size, random_.pick(selectors));
+        put(memory, size, choose_selector());
         return;
     }
-    put_slot(size, random_.pick(selectors));
+    put_slot(size, choose_selector());
     put_slot(2 * size, (input_.registers.rflags ^ integer_value(random_)) & 0x0000'CFD5);
     put_slot(3 * size, stack_begin + random_.below(page));
-    put_slot(4 * size, random_.chance(80) ? flat_data : random_.pick(selectors));
+    put_slot(4 * size, random_.chance(80) ? flat_data : choose_selector());
 }
 
 bool Steering::fit_branch(Planned& planned) {
@@ -178,18 +232,18 @@ bool Steering::fit_branch(Planned& planned) {
     if (category == ZYDIS_CATEGORY_RET) {
         const std::uint64_t top = input_.registers.gpr[cpu::x86::rsp];
         if (far) {
-            fit_far_target(top, planned);
+            fit_far_target(stack_linear(top), planned);
         } else {
-            put(memory_at(top, 8), 0, branch_target());
+            put(memory_at(stack_linear(top), 8), 0, branch_offset());
         }
     } else if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER) {
-        return set(operand.reg.value, branch_target());
+        return set(operand.reg.value, branch_offset());
     } else if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
         const std::uint64_t address = effective_address(planned, operand);
         if (far) {
             fit_far_target(address, planned);
         } else {
-            put(memory_at(address, 8), 0, branch_target());
+            put(memory_at(address, 8), 0, branch_offset());
         }
     }
     return true;
@@ -207,7 +261,7 @@ void Steering::fit_register_contents(const ZydisDecodedOperand& operand) {
     }
 }
 
-void Steering::fit_contents(const Planned& planned) {
+void Steering::fit_contents(Planned& planned) {
     bool gather = false;
     for (const auto& operand : planned.decoded.all()) {
         gather |= operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.type == ZYDIS_MEMOP_TYPE_VSIB;
@@ -217,6 +271,7 @@ void Steering::fit_contents(const Planned& planned) {
             fit_register_contents(operand);
         } else if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
             const std::uint64_t address = effective_address(planned, operand);
+            planned.operand_address = address;
             if (random_.chance(60)) {
                 fill_lanes(random_, lane_of(operand), memory_at(address, std::min(operand.size / 8, 64)));
             }

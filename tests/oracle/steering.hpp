@@ -56,9 +56,14 @@ private:
     // counts, branches, contents (steering.cpp)
     void fit_counts(const Planned& planned);
     bool fit_branch(Planned& planned);
-    [[nodiscard]] std::uint64_t branch_target();
+    [[nodiscard]] std::uint64_t branch_target(); // linear
+    [[nodiscard]] std::uint64_t branch_offset();
+    [[nodiscard]] std::uint64_t stack_linear(std::uint64_t offset) const;
+    bool fit_selector(const Planned& planned);
+    bool put_selector(std::uint64_t address); // false if its memory is not for a case to choose
+    [[nodiscard]] std::uint16_t choose_selector();
     void fit_far_target(std::uint64_t address, const Planned& planned);
-    void fit_contents(const Planned& planned);
+    void fit_contents(Planned& planned);
     void fit_register_contents(const ZydisDecodedOperand& operand);
     void fit_image(const Planned& planned, std::uint64_t address);
     void fit_exchange(const Planned& planned, std::uint64_t address);

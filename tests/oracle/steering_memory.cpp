@@ -145,7 +145,10 @@ std::uint64_t Steering::choose_target(std::uint64_t size, bool stack) {
     if (choice < 95) {
         return inside(code_begin, code_end);
     }
-    if (choice < 97) {
+    if (disassembler_.width() == 16) {
+        return inside(data_begin, data_end);
+    }
+    if (choice < 97 || disassembler_.width() == 32) {
         return far_away + random_.below(page);
     }
     const std::uint64_t upper = bit(47);
@@ -211,6 +214,14 @@ bool Steering::fit_memory_operand(Planned& planned, std::size_t number) {
     }
     if (operand.mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
         fit_vector_index(planned, operand);
+    }
+    if (planned.decoded.info.address_width == 16) { // nothing above, so that a 32-bit address is the same
+        for (const ZydisRegister reg : {operand.mem.base, operand.mem.index}) {
+            if (const int whole = general_register(reg);
+                whole >= 0 && !fixed_.has(static_cast<unsigned>(whole))) {
+                input_.registers.gpr[static_cast<std::size_t>(whole)] &= 0xFFFF;
+            }
+        }
     }
     const std::uint64_t target = choose_target(operand.size / 8, is_stack(operand));
     return solve(planned, number, target);

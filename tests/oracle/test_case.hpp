@@ -49,7 +49,8 @@ struct TestCase {
     XsaveArea fp{};
     std::array<std::uint8_t, max_code> code{}; // at registers' CS:RIP, between INT3s
     std::uint32_t code_size = 0;
-    std::uint64_t code_address = 0; // linear
+    std::uint64_t code_address = 0;                                     // linear
+    std::uint64_t fs_base = oracle::fs_base, gs_base = oracle::gs_base; // in 64-bit mode
     VariableMemory memory{};
 };
 

@@ -74,6 +74,31 @@ bool compares_to_flags(ZydisMnemonic m) {
            m == ZYDIS_MNEMONIC_FUCOMIP;
 }
 
+// Instructions whose operand is an image of the floating-point state.
+bool is_state_image(ZydisMnemonic m) {
+    constexpr std::array images{
+        ZYDIS_MNEMONIC_FLDENV,   ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FRSTOR,   ZYDIS_MNEMONIC_FNSAVE,
+        ZYDIS_MNEMONIC_FXSAVE,   ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXSAVE64, ZYDIS_MNEMONIC_FXRSTOR64,
+        ZYDIS_MNEMONIC_XSAVE,    ZYDIS_MNEMONIC_XSAVE64, ZYDIS_MNEMONIC_XSAVEC,   ZYDIS_MNEMONIC_XSAVEC64,
+        ZYDIS_MNEMONIC_XSAVEOPT, ZYDIS_MNEMONIC_XRSTOR,  ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_XSAVEOPT64,
+    };
+    return std::ranges::find(images, m) != images.end();
+}
+
+// Pointers to the last x87 instruction, which AMD's processors store only with a pending exception, and
+// MXCSR_MASK, which says what the processor has.
+void ignore_image_fields(const Planned& planned, Tolerance& tolerance) {
+    const auto mnemonic = planned.decoded.info.mnemonic;
+    if (mnemonic == ZYDIS_MNEMONIC_FNSTENV || mnemonic == ZYDIS_MNEMONIC_FNSAVE) {
+        const std::uint64_t slot = planned.decoded.info.operand_width == 16 ? 2 : 4;
+        tolerance.memory.push_back({planned.operand_address + 3 * slot, 4 * slot});
+    } else {
+        constexpr std::uint64_t fop = 6, fop_to_fdp = 18, mxcsr_mask = 28;
+        tolerance.memory.push_back({planned.operand_address + fop, fop_to_fdp});
+        tolerance.memory.push_back({planned.operand_address + mxcsr_mask, 4});
+    }
+}
+
 // Registers and memory that the last instruction left undefined.
 void add_undefined_results(const Planned& planned, const TestCase& input, bool first, bool faulted,
                            Tolerance& tolerance) {
@@ -95,9 +120,15 @@ void add_undefined_results(const Planned& planned, const TestCase& input, bool f
         ignore_vector(decoded.operands[0]);
         ignore_vector(decoded.operands[2]);
     }
-    if (faulted) { // the parts of a frame are read in no defined order
-        tolerance.cr2 = decoded.info.meta.category == ZYDIS_CATEGORY_RET;
+    const auto category = decoded.info.meta.category;
+    if (faulted) {
+        tolerance.parts_in_any_order =
+            category == ZYDIS_CATEGORY_RET || is_state_image(decoded.info.mnemonic);
+        tolerance.any_fault = category == ZYDIS_CATEGORY_RET;
         return;
+    }
+    if (is_state_image(decoded.info.mnemonic)) {
+        ignore_image_fields(planned, tolerance);
     }
     if (compares_to_flags(decoded.info.mnemonic)) { // AMD leaves C1 as it was, Intel clears it
         constexpr std::uint16_t c1 = 1 << 9;
@@ -131,9 +162,16 @@ std::uint64_t undefined_flags_after(const Planned& planned, const TestCase& inpu
     return (before & ~std::uint64_t{flags->modified | flags->set_0 | flags->set_1}) | flags->undefined;
 }
 
-bool may_leave_undefined_results(const Decoded& decoded) {
+bool ends_case(const Decoded& decoded) {
     const auto mnemonic = decoded.info.mnemonic;
-    return mnemonic == ZYDIS_MNEMONIC_BSWAP || is_double_shift(mnemonic) || is_gather(decoded);
+    const bool loads_segment = std::ranges::any_of(decoded.all(), [](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+               (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+               ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_SEGMENT;
+    });
+    // A null selector leaves the base as it was in some AMD processors.
+    return mnemonic == ZYDIS_MNEMONIC_BSWAP || is_double_shift(mnemonic) || is_gather(decoded) ||
+           loads_segment;
 }
 
 Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native) {

@@ -21,15 +21,19 @@ struct Tolerance {
     std::vector<Range> memory{};
     bool x87_pointers = false; // FOP, FIP, FDP
     std::uint16_t fsw = 0;     // bits of the x87 status word
-    bool cr2 = false;          // which part of an operand faulted first
+    // The parts of a large operand are accessed in no defined order: which of two pages faults, what has been
+    // written by then.
+    bool parts_in_any_order = false;
+    bool narrow = false;    // code that sees registers' low halves only
+    bool any_fault = false; // nor is the order of its checks
 };
 
 // Flags that an instruction leaves undefined, given the flags undefined before it.
 [[nodiscard]] std::uint64_t undefined_flags_after(const Planned& planned, const TestCase& input, bool first,
                                                   std::uint64_t before);
 
-// Whether its result may be undefined, so that nothing may follow it in a case.
-[[nodiscard]] bool may_leave_undefined_results(const Decoded& decoded);
+// Whether what it leaves may be undefined, so that nothing may follow it in a case.
+[[nodiscard]] bool ends_case(const Decoded& decoded);
 
 // For a whole case, by how it ended natively.
 [[nodiscard]] Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native);

@@ -96,7 +96,14 @@ void take_register(const ZydisDecodedOperand& operand, Insn& insn) {
     }
 }
 
-void take_memory(const ZydisDecodedOperand& operand, Insn& insn) {
+// Zydis 4.0 takes R13D for the base where REX.B extends a SIB byte that has none, if addresses are of 32
+// bits.
+bool has_no_base(const ZydisDecodedInstruction& info) {
+    return info.raw.modrm.mod == 0 && info.raw.modrm.rm == 4 && info.raw.sib.base == 5 &&
+           info.address_width != 16;
+}
+
+void take_memory(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand, Insn& insn) {
     insn.memory = true;
     insn.segment = segment_number(operand.mem.segment) & 7;
     insn.base = address_register(operand.mem.base);
@@ -104,6 +111,10 @@ void take_memory(const ZydisDecodedOperand& operand, Insn& insn) {
     insn.scale = operand.mem.scale <= 1 ? 0 : operand.mem.scale == 2 ? 1 : operand.mem.scale == 4 ? 2 : 3;
     if (operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) {
         insn.disp = static_cast<std::int32_t>(operand.mem.disp.value);
+        if (has_no_base(info)) {
+            insn.base = zero_slot;
+            insn.disp = static_cast<std::int32_t>(info.raw.disp.value);
+        }
     } else {
         // MOV's absolute offset has as many bits as addresses; the decoder has sign-extended it.
         const unsigned address_bits = 8U << insn.address_size;
@@ -143,7 +154,7 @@ void take_operands(const Decoded& decoded, Insn& insn) {
             if (operand.encoding == ZYDIS_OPERAND_ENCODING_NONE) {
                 take_implied_memory(operand, implied_memory, insn);
             } else {
-                take_memory(operand, insn);
+                take_memory(decoded.info, operand, insn);
             }
             break;
         case ZYDIS_OPERAND_TYPE_POINTER:

@@ -39,11 +39,12 @@ void compare_with_accumulator(Cpu& cpu, T value) {
 
 template <class T>
 void cmpxchg_reg(Cpu& cpu, const Insn& insn) {
-    const T value = cpu.reg<T>(insn.rm);
-    if (cpu.reg<T>(x86::rax) == value) {
-        cpu.set_reg<T>(insn.rm, cpu.reg<T>(insn.reg));
-    }
+    const T value = cpu.reg<T>(insn.rm), replacement = cpu.reg<T>(insn.reg);
+    const bool equal = cpu.reg<T>(x86::rax) == value;
     compare_with_accumulator(cpu, value);
+    if (equal) {
+        cpu.set_reg<T>(insn.rm, replacement);
+    }
 }
 
 // Memory is written, with its old value, where they differ too.

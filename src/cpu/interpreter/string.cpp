@@ -20,9 +20,12 @@ std::uint64_t element_step(const Cpu& cpu) {
     return cpu.other_flags & x86::flag::df ? std::uint64_t{0} - sizeof(T) : sizeof(T);
 }
 
+// An index that does not move keeps what is above its width.
 template <class A>
 void advance(Cpu& cpu, unsigned index, std::uint64_t distance) {
-    cpu.set_reg<A>(index, static_cast<A>(cpu.reg<A>(index) + distance));
+    if (distance != 0) {
+        cpu.set_reg<A>(index, static_cast<A>(cpu.reg<A>(index) + distance));
+    }
 }
 
 template <class A>

@@ -180,6 +180,16 @@ void xchg_reg(Cpu& cpu, const Insn& insn) {
     cpu.set_reg<T>(insn.reg, first);
 }
 
+// F3 90 is PAUSE, but with REX.B it exchanges R8 and rAX as 90 does.
+Handler select_prefixed_xchg(const Decoded& decoded, Insn& insn) {
+    if (!decoded.info.raw.rex.B) {
+        return nullptr;
+    }
+    insn.rm = x86::r8;
+    insn.reg = x86::rax;
+    return by_word_width(insn, []<class T>(T) -> Handler { return xchg_reg<T>; });
+}
+
 // Locked with or without a prefix.
 template <class T>
 void xchg_memory(Cpu& cpu, const Insn& insn) {
@@ -254,6 +264,7 @@ constexpr Row rows[] = {
     {ZYDIS_MNEMONIC_BSWAP, select_bswap},
     {ZYDIS_MNEMONIC_MOVBE, select_movbe},
     {ZYDIS_MNEMONIC_XCHG, select_xchg},
+    {ZYDIS_MNEMONIC_PAUSE, select_prefixed_xchg},
     {ZYDIS_MNEMONIC_LEA, select_lea},
     {ZYDIS_MNEMONIC_XLAT, always<xlat>},
     {ZYDIS_MNEMONIC_CMOVO, select_cmov},
