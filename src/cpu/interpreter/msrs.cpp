@@ -222,7 +222,7 @@ constexpr Msr msrs[] = {
     fixed_mtrrs<0x268, 8>(),
     {0x277, 1, Feature::pat, read_field<&S::pat>, write_pat},
     {0x2FF, 1, Feature::mtrr, read_field<&S::mtrr_def_type>, write_mtrr_default},
-    {0xDA0, 1, Feature::xsavec, read_field<&S::xss>, write_xss},
+    {0xDA0, 1, Feature::xsaves, read_field<&S::xss>, write_xss},
     {0xC000'0080, 1, Feature::syscall, read_field<&S::efer>, write_efer},
     plain<&S::star>(0xC000'0081, Feature::syscall),
     address<&S::lstar>(0xC000'0082, Feature::syscall), // on the K6: WHCR

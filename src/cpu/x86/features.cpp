@@ -74,6 +74,7 @@ constexpr std::array<FeatureInfo, feature_count> table{{
     {F::arch_capabilities, "arch_capabilities", 7, 0, edx, 29},
     {F::xsaveopt, "xsaveopt", 0xD, 1, eax, 0},
     {F::xsavec, "xsavec", 0xD, 1, eax, 1},
+    {F::xsaves, "xsaves", 0xD, 1, eax, 3},
     {F::xgetbv1, "xgetbv1", 0xD, 1, eax, 2},
     {F::arat, "arat", 6, 0, eax, 2},
     {F::syscall, "syscall", extended, 0, edx, 11},

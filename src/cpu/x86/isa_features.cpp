@@ -2,6 +2,8 @@
 // volume 3 appendix D.
 #include "cpu/x86/isa_features.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 
 namespace strata::cpu::x86 {
@@ -96,6 +98,7 @@ constexpr SetNeeds set_table[] = {
     {ZYDIS_ISA_SET_XSAVE, {xsave}},
     {ZYDIS_ISA_SET_XSAVEOPT, {xsaveopt}},
     {ZYDIS_ISA_SET_XSAVEC, {xsavec}},
+    {ZYDIS_ISA_SET_XSAVES, {xsaves}},
 };
 
 // Where the ISA set is too coarse.
@@ -118,6 +121,19 @@ constexpr MnemonicNeeds mnemonic_table[] = {
     {ZYDIS_MNEMONIC_PFPNACC, {three_d_now_ext}},
     {ZYDIS_MNEMONIC_VPCLMULQDQ, {avx, pclmulqdq}},
 };
+
+// What SSE, and AMD's extensions before it, added on MM registers; Zydis counts it as MMX.
+constexpr ZydisMnemonic mmx_extensions[] = {
+    ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_MNEMONIC_MOVNTQ, ZYDIS_MNEMONIC_PAVGB,    ZYDIS_MNEMONIC_PAVGW,
+    ZYDIS_MNEMONIC_PEXTRW,   ZYDIS_MNEMONIC_PINSRW, ZYDIS_MNEMONIC_PMAXSW,   ZYDIS_MNEMONIC_PMAXUB,
+    ZYDIS_MNEMONIC_PMINSW,   ZYDIS_MNEMONIC_PMINUB, ZYDIS_MNEMONIC_PMOVMSKB, ZYDIS_MNEMONIC_PMULHUW,
+    ZYDIS_MNEMONIC_PSADBW,   ZYDIS_MNEMONIC_PSHUFW,
+};
+
+bool is_mmx_extension(const ZydisDecodedInstruction& instruction) {
+    return instruction.meta.isa_ext == ZYDIS_ISA_EXT_MMX &&
+           std::ranges::find(mmx_extensions, instruction.mnemonic) != std::end(mmx_extensions);
+}
 
 template <class Table, class Key>
 std::optional<Needs> find(const Table& table, Key wanted) {
@@ -143,6 +159,9 @@ bool has_instruction(const Model& model, const ZydisDecodedInstruction& instruct
     if (instruction.meta.isa_set == ZYDIS_ISA_SET_LAHF &&
         instruction.machine_mode == ZYDIS_MACHINE_MODE_LONG_64) {
         return model.has(lahf_lm);
+    }
+    if (is_mmx_extension(instruction)) {
+        return model.has(sse) || model.has(mmxext);
     }
     if (const auto needs = find(mnemonic_table, instruction.mnemonic)) {
         return needs->met_by(model);

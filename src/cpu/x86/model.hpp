@@ -75,6 +75,7 @@ enum class Feature : std::uint8_t {
     arch_capabilities,
     xsaveopt,
     xsavec,
+    xsaves,
     xgetbv1,
     arat,
     syscall,

@@ -53,7 +53,7 @@ constexpr FeatureSet x86_64_v3_features = x86_64_v2_features.with(
      F::pdpe1gb, F::umip,     F::rdpid,   F::adx,      F::pclmulqdq, F::three_d_now_prefetch});
 
 constexpr FeatureSet max_features =
-    x86_64_v3_features.with({F::xsavec, F::xgetbv1, F::sha_ni, F::clflushopt, F::fsrm, F::mmxext,
+    x86_64_v3_features.with({F::xsavec, F::xsaves, F::xgetbv1, F::sha_ni, F::clflushopt, F::fsrm, F::mmxext,
                              F::three_d_now, F::three_d_now_ext});
 
 // ---- caches ----
