@@ -152,7 +152,7 @@ TEST(Cpuid, XsaveSizesFollowXcr0) {
     context.xcr0 = 7;
     EXPECT_EQ(cpuid(model("max"), 0xD, 0, context).ebx, 832U);
     EXPECT_EQ(cpuid(model("max"), 0xD, 1, context).ebx, 832U);
-    EXPECT_EQ(cpuid(model("max"), 0xD, 1, context).eax, 7U);
+    EXPECT_EQ(cpuid(model("max"), 0xD, 1, context).eax, 0xFU);
     EXPECT_EQ(cpuid(model("max"), 0xD, 2, context).eax, 256U);
     EXPECT_EQ(cpuid(model("max"), 0xD, 2, context).ebx, 576U);
     EXPECT_EQ(cpuid(model("x86-64"), 0xD, 0, context).eax, 0U);

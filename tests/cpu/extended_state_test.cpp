@@ -136,11 +136,7 @@ TEST_F(ExtendedState, XsavecSaysItsLayout) {
 
 TEST_F(ExtendedState, EveryFormatComesBack) {
     const x86::FpState before = machine.cpu->fp;
-    for (const auto& [save, restore] :
-         {std::pair<std::initializer_list<int>, std::initializer_list<int>>{{0x48, 0x0F, 0xAE, 0x26},
-                                                                            {0x48, 0x0F, 0xAE, 0x2E}},
-          {{0x48, 0x0F, 0xC7, 0x26}, {0x48, 0x0F, 0xAE, 0x2E}},
-          {{0x48, 0x0F, 0xC7, 0x2E}, {0x48, 0x0F, 0xC7, 0x1E}}}) { // xsave, xsavec, xsaves
+    const auto round_trip = [&](std::initializer_list<int> save, std::initializer_list<int> restore) {
         clear_header();
         machine.cpu->fp = before;
         run(save);
@@ -149,7 +145,10 @@ TEST_F(ExtendedState, EveryFormatComesBack) {
         run(restore);
         ASSERT_EQ(machine.caught(), std::nullopt);
         EXPECT_EQ(machine.cpu->fp, before);
-    }
+    };
+    round_trip({0x48, 0x0F, 0xAE, 0x26}, {0x48, 0x0F, 0xAE, 0x2E}); // xsave64, xrstor64
+    round_trip({0x48, 0x0F, 0xC7, 0x26}, {0x48, 0x0F, 0xAE, 0x2E}); // xsavec64, xrstor64
+    round_trip({0x48, 0x0F, 0xC7, 0x2E}, {0x48, 0x0F, 0xC7, 0x1E}); // xsaves64, xrstors64
 }
 
 TEST_F(ExtendedState, XrstorInitializesWhatTheAreaLacks) {

@@ -1,5 +1,6 @@
 #include "compare.hpp"
 
+#include "cpu/x86/descriptor.hpp"
 #include "cpu/x86/registers.hpp"
 
 #include <algorithm>
@@ -95,7 +96,10 @@ private:
         number("rflags", before.rflags, n.rflags & ~tolerance_.flags, i.rflags & ~tolerance_.flags);
         const auto b = as_array(before.selectors), ns = as_array(n.selectors), is = as_array(i.selectors);
         for (std::size_t s = 0; s < selector_names.size(); ++s) {
-            number(selector_names[s], b[s], ns[s], is[s]);
+            if (!(cpu::x86::is_null(ns[s]) &&
+                  cpu::x86::is_null(is[s]))) { // of which a hypervisor may lose the privilege level
+                number(selector_names[s], b[s], ns[s], is[s]);
+            }
         }
     }
 

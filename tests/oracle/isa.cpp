@@ -66,7 +66,8 @@ bool vendor_specific(const ZydisDecodedInstruction& instruction) {
         break;
     case ZYDIS_MNEMONIC_NOP:
         return instruction.opcode_map == ZYDIS_OPCODE_MAP_0F &&
-               instruction.opcode == 0x0D; // PREFETCH of a register
+               instruction.opcode == 0x0D;                              // PREFETCH of a register
+    case ZYDIS_MNEMONIC_MOVSXD: return instruction.operand_width == 16; // AMD reads 32 bits
     case ZYDIS_MNEMONIC_LSS:
     case ZYDIS_MNEMONIC_LFS:
     case ZYDIS_MNEMONIC_LGS: return instruction.raw.rex.W != 0;

@@ -20,8 +20,8 @@ namespace strata::oracle {
                                               const cpu::x86::Model& host, const cpu::x86::Model& model);
 
 // Whether AMD and Intel decode this encoding differently, so that no manual alone defines it: 64-bit mode's
-// near branches with a 66 prefix and far ones with REX.W; repeat prefixes before LOOPE and LOOPNE; PREFETCH
-// with a register.
+// near branches and MOVSXD with a 66 prefix and far branches with REX.W; repeat prefixes before LOOPE and
+// LOOPNE; PREFETCH with a register.
 [[nodiscard]] bool vendor_specific(const ZydisDecodedInstruction& instruction);
 
 } // namespace strata::oracle

@@ -30,8 +30,19 @@ SystemMode system_mode(Random& random, const GeneratedCase& generated, unsigned 
     const bool vex = std::ranges::any_of(generated.instructions, [](const Planned& planned) {
         return planned.decoded.info.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
     });
-    const std::uint64_t modes = width == 64 ? 1 : width == 32 || vex ? 2 : 3;
+    const bool interrupt = std::ranges::any_of(generated.instructions, [](const Planned& planned) {
+        return planned.decoded.info.mnemonic ==
+               ZYDIS_MNEMONIC_INT; // which the I/O privilege level governs there
+    });
+    const std::uint64_t modes = width == 64 ? 1 : width == 32 || vex || interrupt ? 2 : 3;
     return static_cast<SystemMode>(random.below(modes));
+}
+
+bool clears_all_vectors(const GeneratedCase& generated) {
+    return std::ranges::any_of(generated.instructions, [](const Planned& planned) {
+        const auto mnemonic = planned.decoded.info.mnemonic;
+        return mnemonic == ZYDIS_MNEMONIC_VZEROALL || mnemonic == ZYDIS_MNEMONIC_VZEROUPPER;
+    });
 }
 
 } // namespace
@@ -182,6 +193,10 @@ void Session::judge(const Trial& trial, const Outcome& native) {
     Tolerance tolerance = tolerance_of(generated, native);
     tolerance.narrow = options_.width != 64;
     tolerance.x87_pointers |= transposed_;
+    if (transposed_ && clears_all_vectors(generated)) {
+        constexpr std::uint16_t of_64_bit_mode = 0xFF00;
+        tolerance.vectors |= of_64_bit_mode;
+    }
     const auto lines = differences(generated.input, native, trial.other, tolerance);
     FormCount& count = counts_[generated.instructions.front().form];
     ++count.cases;

@@ -44,14 +44,24 @@ void put(std::span<std::uint8_t> to, std::size_t offset, T value) {
     }
 }
 
+// Of SHA's operands in memory Intel demands alignment, AMD does not.
+bool checked_by_intel_alone(const Planned& planned) {
+    return planned.decoded.info.meta.category == ZYDIS_CATEGORY_SHA;
+}
+
 } // namespace
 
 bool Steering::fit(Planned& planned) {
     if (!fit_memory_operands(planned)) {
         return false;
     }
-    fit_counts(planned);
+    if (!fit_counts(planned)) {
+        return false;
+    }
     fit_contents(planned);
+    if (checked_by_intel_alone(planned) && !surely_aligned(planned)) {
+        return false;
+    }
     if (!fit_branch(planned) || !fit_selector(planned)) {
         return false;
     }
@@ -59,7 +69,19 @@ bool Steering::fit(Planned& planned) {
     return true;
 }
 
-void Steering::fit_counts(const Planned& planned) {
+bool Steering::surely_aligned(const Planned& planned) const {
+    const auto is_fixed = [this](ZydisRegister reg) {
+        const int number = general_register(reg);
+        return number >= 0 && fixed_.has(static_cast<unsigned>(number));
+    };
+    return planned.operand_address % 16 == 0 &&
+           std::ranges::none_of(planned.decoded.all(), [&](const ZydisDecodedOperand& operand) {
+               return operand.type == ZYDIS_OPERAND_TYPE_MEMORY &&
+                      (is_fixed(operand.mem.base) || is_fixed(operand.mem.index));
+           });
+}
+
+bool Steering::fit_counts(const Planned& planned) {
     const auto& info = planned.decoded.info;
     const auto& operands = planned.decoded.operands;
     constexpr auto repeats = ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE;
@@ -100,6 +122,9 @@ void Steering::fit_counts(const Planned& planned) {
     case ZYDIS_MNEMONIC_XRSTOR:
     case ZYDIS_MNEMONIC_XRSTOR64:
         // The host may have enabled more state components than the guest knows.
+        if (fixed_.has(cpu::x86::rax) || fixed_.has(cpu::x86::rdx)) {
+            return false;
+        }
         input_.registers.gpr[cpu::x86::rax] &= xsave_mask_everyone_has;
         input_.registers.gpr[cpu::x86::rdx] = 0;
         fixed_.add(cpu::x86::rax);
@@ -107,6 +132,7 @@ void Steering::fit_counts(const Planned& planned) {
         break;
     default: break;
     }
+    return true;
 }
 
 std::uint64_t Steering::branch_target() {

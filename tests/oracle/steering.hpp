@@ -54,7 +54,9 @@ private:
     void fix_operands(const Planned& planned);
 
     // counts, branches, contents (steering.cpp)
-    void fit_counts(const Planned& planned);
+    bool fit_counts(const Planned& planned); // false if they are fixed
+    // Whether its memory operand is at a multiple of 16, whatever the instructions before it do.
+    [[nodiscard]] bool surely_aligned(const Planned& planned) const;
     bool fit_branch(Planned& planned);
     [[nodiscard]] std::uint64_t branch_target(); // linear
     [[nodiscard]] std::uint64_t branch_offset();

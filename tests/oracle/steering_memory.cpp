@@ -223,7 +223,10 @@ bool Steering::fit_memory_operand(Planned& planned, std::size_t number) {
             }
         }
     }
-    const std::uint64_t target = choose_target(operand.size / 8, is_stack(operand));
+    std::uint64_t target = choose_target(operand.size / 8, is_stack(operand));
+    if (planned.decoded.info.meta.category == ZYDIS_CATEGORY_SHA) {
+        target = align_down(target, 16);
+    }
     return solve(planned, number, target);
 }
 

@@ -85,6 +85,13 @@ bool is_state_image(ZydisMnemonic m) {
     return std::ranges::find(images, m) != images.end();
 }
 
+// What comes first of the faults that the bytes beyond the opcode may cause and the #UD that is sure.
+bool is_undefined_with_operands(ZydisMnemonic m) {
+    return m == ZYDIS_MNEMONIC_UD0 || m == ZYDIS_MNEMONIC_UD1;
+}
+
+bool is_branch(const Decoded& decoded) { return decoded.info.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE; }
+
 // Pointers to the last x87 instruction, which AMD's processors store only with a pending exception, and
 // MXCSR_MASK, which says what the processor has.
 void ignore_image_fields(const Planned& planned, Tolerance& tolerance) {
@@ -124,7 +131,8 @@ void add_undefined_results(const Planned& planned, const TestCase& input, bool f
     if (faulted) {
         tolerance.parts_in_any_order =
             category == ZYDIS_CATEGORY_RET || is_state_image(decoded.info.mnemonic);
-        tolerance.any_fault = category == ZYDIS_CATEGORY_RET;
+        tolerance.any_fault =
+            tolerance.parts_in_any_order || is_undefined_with_operands(decoded.info.mnemonic);
         return;
     }
     if (is_state_image(decoded.info.mnemonic)) {
@@ -180,14 +188,19 @@ Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native) {
         const Planned& planned = generated.instructions[i];
         const bool first = i == 0;
         constexpr std::uint64_t trap_vectors = 1 << 1 | 1 << 3 | 1 << 4;
-        const bool faulted = native.registers.rip - generated.input.registers.rip ==
-                                 planned.address - generated.input.code_address &&
-                             ((trap_vectors >> native.vector) & 1) == 0;
+        const std::uint64_t end = native.registers.rip - generated.input.registers.rip; // in the code
+        const std::uint64_t begin = planned.address - generated.input.code_address;
+        const bool trapped = ((trap_vectors >> native.vector) & 1) != 0;
+        if (end == begin && trapped && !first) {
+            break; // by the one before it
+        }
+        const bool faulted = end == begin && !trapped;
         if (!faulted) {
             tolerance.flags = undefined_flags_after(planned, generated.input, first, tolerance.flags);
         }
         add_undefined_results(planned, generated.input, first, faulted, tolerance);
-        if (faulted) {
+        const bool left = is_branch(planned.decoded) && end - begin > max_code;
+        if (faulted || left) {
             break;
         }
     }

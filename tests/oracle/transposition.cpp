@@ -1,5 +1,6 @@
 #include "transposition.hpp"
 
+#include "base/bits.hpp"
 #include "guest_tables.hpp"
 
 #include <algorithm>
@@ -30,6 +31,24 @@ bool is_plain(const TestCase& input, ZydisRegister value) {
 std::int64_t value_of(const TestCase& input, ZydisRegister value) {
     const int number = general_register(value);
     return number < 0 ? 0 : static_cast<std::int64_t>(input.registers.gpr[static_cast<std::size_t>(number)]);
+}
+
+// What 64-bit mode has more of, or looks up in the host's own tables.
+bool differs_by_mode(const Decoded& decoded) {
+    switch (decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_FXSAVE:
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_LAR:
+    case ZYDIS_MNEMONIC_LSL:
+    case ZYDIS_MNEMONIC_VERR:
+    case ZYDIS_MNEMONIC_VERW:
+    case ZYDIS_MNEMONIC_LLDT:
+    case ZYDIS_MNEMONIC_LTR: return true;
+    default:
+        return decoded.info.meta.category == ZYDIS_CATEGORY_XSAVE ||
+               decoded.info.meta.category == ZYDIS_CATEGORY_XSAVEOPT ||
+               decoded.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+    }
 }
 
 bool names_differ_by_mode(ZydisRegister value) {
@@ -64,6 +83,21 @@ bool has_implied_operand(const Decoded& decoded, unsigned width) {
 
 } // namespace
 
+// 64-bit code knows no limits, and its addresses do not wrap at 4 GiB.
+bool Transposition::ends_within_segment(const ZydisDecodedOperand& operand) const {
+    const auto& mem = operand.mem;
+    const auto known = [this](ZydisRegister reg) {
+        const int number = general_register(reg);
+        return number < 0 || !written_.has(static_cast<unsigned>(number));
+    };
+    const std::int64_t sum =
+        value_of(*input_, mem.base) + value_of(*input_, mem.index) * mem.scale + mem.disp.value;
+    const std::uint64_t end = (static_cast<std::uint64_t>(sum) & 0xFFFF'FFFF) + operand.size / 8U;
+    const bool wraps = mem.segment == ZYDIS_REGISTER_GS && end + gs_base > bit(32);
+    return known(mem.base) && known(mem.index) && end <= (narrow_.width() == 16 ? bit(16) : bit(32)) &&
+           !wraps;
+}
+
 bool Transposition::transpose_memory(const Planned& planned, const ZydisDecodedOperand& from,
                                      ZydisEncoderOperand& to, ZydisInstructionAttributes& prefixes) const {
     const auto& mem = from.mem;
@@ -85,7 +119,7 @@ bool Transposition::transpose_memory(const Planned& planned, const ZydisDecodedO
     to.mem.base = as_32_bits(mem.base);
     to.mem.index = as_32_bits(mem.index);
     if (planned.decoded.info.address_width == 32) {
-        return true;
+        return ends_within_segment(from);
     }
     if (!is_plain(*input_, mem.base) || !is_plain(*input_, mem.index)) {
         return false;
@@ -131,9 +165,46 @@ bool Transposition::means_the_same(const Decoded& narrow, const Decoded& wide) c
     return true;
 }
 
+// Linear; narrow code's offsets wrap.
+std::uint64_t Transposition::branch_target(const Planned& planned) const {
+    const auto& info = planned.decoded.info;
+    const std::uint64_t segment = input_->code_address - input_->registers.rip;
+    const std::uint64_t offset = planned.address - segment + info.length + info.raw.imm[0].value.u;
+    return segment + (offset & (info.operand_width == 16 ? 0xFFFF : 0xFFFF'FFFF));
+}
+
+// The encoder takes no account of prefixes that a branch ignores.
+bool Transposition::aim_branch(const Planned& planned, const Decoded& wide, std::uint64_t address,
+                               std::span<std::uint8_t> code) const {
+    const auto& immediate = wide.info.raw.imm[0];
+    if (!immediate.is_relative) {
+        return true;
+    }
+    const std::uint64_t distance = branch_target(planned) - (address + wide.info.length);
+    const auto limit = static_cast<std::int64_t>(bit(immediate.size - 1U));
+    const auto signed_distance = static_cast<std::int64_t>(distance);
+    for (unsigned i = 0; i < immediate.size / 8U; ++i) {
+        code[immediate.offset + i] = static_cast<std::uint8_t>(distance >> (8 * i));
+    }
+    return -limit <= signed_distance && signed_distance < limit;
+}
+
+void Transposition::note_writes(const Decoded& narrow) {
+    for (const auto& operand : narrow.all()) {
+        const int number =
+            operand.type == ZYDIS_OPERAND_TYPE_REGISTER && (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+                ? general_register(operand.reg.value)
+                : -1;
+        if (number >= 0) {
+            written_.add(static_cast<unsigned>(number));
+        }
+    }
+}
+
 bool Transposition::transpose_instruction(const Planned& planned, TestCase& wide) {
     const Decoded& narrow = planned.decoded;
-    if (uses_segment_register(narrow) || has_implied_operand(narrow, narrow_.width())) {
+    if (uses_segment_register(narrow) || has_implied_operand(narrow, narrow_.width()) ||
+        differs_by_mode(narrow)) {
         return false;
     }
     ZydisEncoderRequest request;
@@ -152,14 +223,15 @@ bool Transposition::transpose_instruction(const Planned& planned, TestCase& wide
                 return false;
             }
         } else if (from.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && from.imm.is_relative) {
-            request.operands[i].imm.u = planned.address + narrow.info.length + from.imm.value.u;
+            request.operands[i].imm.u = branch_target(planned);
         }
     }
-    if (!has_memory && (request.prefixes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_CS))) {
+    if (!has_memory && (request.prefixes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_CS |
+                                            ZYDIS_ATTRIB_HAS_SEGMENT_GS))) {
         return false; // an implied operand elsewhere
     }
     if (!has_memory && narrow_.width() == 32) {
-        request.prefixes &= ~(segment_prefixes & ~ZydisInstructionAttributes{ZYDIS_ATTRIB_HAS_SEGMENT_GS});
+        request.prefixes &= ~segment_prefixes;
     }
     const std::uint64_t address = wide.code_address + wide.code_size;
     ZyanUSize length = std::min<std::size_t>(ZYDIS_MAX_INSTRUCTION_LENGTH, max_code - wide.code_size);
@@ -167,11 +239,13 @@ bool Transposition::transpose_instruction(const Planned& planned, TestCase& wide
                                                           &length, address))) {
         return false;
     }
+    const std::span code = std::span(wide.code).subspan(wide.code_size, length);
     Decoded decoded;
-    if (!wide_.decode(std::span(wide.code).subspan(wide.code_size, length), decoded) ||
-        !means_the_same(narrow, decoded)) {
+    if (!wide_.decode(code, decoded) || !means_the_same(narrow, decoded) ||
+        !aim_branch(planned, decoded, address, code)) {
         return false;
     }
+    note_writes(narrow);
     addresses_.emplace_back(planned.address, address);
     wide.code_size += static_cast<std::uint32_t>(length);
     return true;
@@ -190,6 +264,7 @@ std::optional<TestCase> Transposition::transpose(const GeneratedCase& generated)
     wide.registers.selectors = {flat_data, flat_code64, flat_data, flat_data, 0, 0};
     wide.fs_base = narrow_.width() == 32 ? fs_base : arena;
     addresses_.clear();
+    written_ = {};
     for (const Planned& planned : generated.instructions) {
         if (!transpose_instruction(planned, wide)) {
             return std::nullopt;

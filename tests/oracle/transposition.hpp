@@ -27,11 +27,17 @@ private:
     [[nodiscard]] bool transpose_instruction(const Planned& planned, TestCase& wide);
     [[nodiscard]] bool transpose_memory(const Planned& planned, const ZydisDecodedOperand& from,
                                         ZydisEncoderOperand& to, ZydisInstructionAttributes& prefixes) const;
+    [[nodiscard]] bool ends_within_segment(const ZydisDecodedOperand& operand) const;
+    [[nodiscard]] std::uint64_t branch_target(const Planned& planned) const;
+    [[nodiscard]] bool aim_branch(const Planned& planned, const Decoded& wide, std::uint64_t address,
+                                  std::span<std::uint8_t> code) const;
+    void note_writes(const Decoded& narrow);
     [[nodiscard]] bool means_the_same(const Decoded& narrow, const Decoded& wide) const;
 
     const Disassembler& narrow_;
     Disassembler wide_{64};
     const TestCase* input_ = nullptr; // the narrow case at hand
+    RegisterSet written_;             // by its instructions so far
     std::vector<std::pair<std::uint64_t, std::uint64_t>>
         addresses_; // linear: of narrow and wide instructions
 };

@@ -206,6 +206,8 @@ public:
     void store_linear(std::uint64_t address, T value, bool implicit_supervisor = false);
     // Faults as the access would, changes nothing else.
     void probe_linear(std::uint64_t address, unsigned size, Access access, bool implicit_supervisor = false);
+    // Likewise at a linear address that linear() gave for the segment.
+    void probe_at(std::uint64_t linear, unsigned size, Access access, unsigned segment);
 
     // ---- stack: sizes in bytes; SS.B and 64-bit mode decide how far rSP counts ----
     void push(std::uint64_t value, unsigned size);

@@ -21,6 +21,11 @@ void SaveArea::read(Extent part) {
     load_block<Chunk>(cpu_, segment_, offset_ + part.offset, {bytes_.data() + part.offset, part.size});
 }
 
+void SaveArea::read_to_change(Extent part) {
+    probe_block(cpu_, segment_, offset_ + part.offset, part.size, Access::write);
+    read(part);
+}
+
 void SaveArea::commit() {
     const std::span parts(parts_.data(), part_count_);
     for (const Extent part : parts) {

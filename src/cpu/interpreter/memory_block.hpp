@@ -10,13 +10,16 @@
 
 namespace strata::cpu::interpreter {
 
-// Faults as an access to [segment:offset, + size) would; `size` is at most a page.
+// Faults as an access to [segment:offset, + size) would, but for its alignment; `size` is at most a page.
 inline void probe_block(Cpu& cpu, unsigned segment, std::uint64_t offset, unsigned size, Access access) {
     const std::uint64_t first = cpu.linear(segment, offset, size, access);
-    const std::uint64_t last_page = align_down(first + size - 1, memory::page_size);
-    cpu.probe_linear(first, 1, access);
+    const std::uint64_t last = first + size - 1, last_page = align_down(last, memory::page_size);
+    if (!cpu.canonical(last)) {
+        cpu.probe_at(last, 1, access, segment); // before any page
+    }
+    cpu.probe_at(first, 1, access, segment);
     if (last_page > first) {
-        cpu.probe_linear(last_page, 1, access);
+        cpu.probe_at(last_page, 1, access, segment);
     }
 }
 

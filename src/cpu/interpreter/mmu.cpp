@@ -61,7 +61,9 @@ void Cpu::check_access(std::uint64_t linear, unsigned size, Access access, unsig
     if (!canonical(linear) || !canonical(linear + size - 1)) {
         raise(segment == x86::ss ? x86::Vector::stack_fault : x86::Vector::general_protection);
     }
-    if (rights == Rights::user && alignment_checked() && (linear & (std::bit_floor(size) - 1)) != 0) {
+    constexpr unsigned largest_alignment = 16; // which 32-byte vectors need, too
+    const unsigned alignment = std::min(std::bit_floor(size), largest_alignment);
+    if (rights == Rights::user && alignment_checked() && linear % alignment != 0) {
         raise(x86::Vector::alignment_check);
     }
     if (watching_) {
@@ -246,6 +248,10 @@ void Cpu::probe(std::uint64_t linear, unsigned size, Access access, unsigned seg
     if (in_first_page(linear, size) != size) {
         static_cast<void>(translate_data(next_page(linear), access, rights));
     }
+}
+
+void Cpu::probe_at(std::uint64_t linear, unsigned size, Access access, unsigned segment) {
+    probe(linear, size, access, segment, rights());
 }
 
 void Cpu::probe_linear(std::uint64_t address, unsigned size, Access access, bool implicit_supervisor) {

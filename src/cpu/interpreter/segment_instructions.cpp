@@ -4,6 +4,7 @@
 #include "cpu/interpreter/system_rows.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace strata::cpu::interpreter {
 namespace {
@@ -52,7 +53,7 @@ Handler select_move(const Decoded& decoded, Insn& insn) {
                            move_from_segment<std::uint64_t>);
 }
 
-// With a 32-bit operand the slot has four bytes but, as on real processors, only two are written.
+// With a 32-bit operand the slot has four bytes but, as on real processors, only two are accessed.
 template <unsigned size>
 void push_segment(Cpu& cpu, const Insn& insn) {
     const std::uint16_t selector = cpu.system.segments[insn.reg].selector;
@@ -68,7 +69,8 @@ void push_segment(Cpu& cpu, const Insn& insn) {
 template <unsigned size>
 void pop_segment(Cpu& cpu, const Insn& insn) {
     const std::uint64_t top = cpu.regs[x86::rsp] & cpu.stack_mask();
-    const auto selector = cpu.load<std::uint16_t>(x86::ss, top);
+    using Slot = std::conditional_t<size == 8, std::uint64_t, std::uint16_t>;
+    const auto selector = static_cast<std::uint16_t>(cpu.load<Slot>(x86::ss, top));
     const std::uint64_t mask = cpu.stack_mask(); // of the old stack
     load_with_shadow(cpu, insn.reg, selector);
     const std::uint64_t next = (top + size) & mask;

@@ -160,6 +160,9 @@ bool has_instruction(const Model& model, const ZydisDecodedInstruction& instruct
         instruction.machine_mode == ZYDIS_MACHINE_MODE_LONG_64) {
         return model.has(lahf_lm);
     }
+    if (instruction.mnemonic == ZYDIS_MNEMONIC_VPCLMULQDQ && instruction.avx.vector_length != 128) {
+        return false; // wider ones are a feature that no model has
+    }
     if (is_mmx_extension(instruction)) {
         return model.has(sse) || model.has(mmxext);
     }

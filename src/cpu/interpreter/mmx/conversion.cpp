@@ -33,7 +33,10 @@ void integers_to_doubles(Cpu& cpu, const Insn& insn) {
 template <Handler body>
 void from_integers(Cpu& cpu, const Insn& insn) {
     if (!insn.memory) {
-        instruction<body>(cpu, insn);
+        if (ready(cpu, insn)) {
+            take_over(cpu.fp); // before numeric exceptions
+            body(cpu, insn);
+        }
         return;
     }
     if (cpu.system.cr0 & x86::cr0::ts) {
@@ -42,17 +45,19 @@ void from_integers(Cpu& cpu, const Insn& insn) {
     body(cpu, insn);
 }
 
-// ---- to MM ----
+// ---- to MM: the unit is taken over once the operand is there, before numeric exceptions are ----
 
 template <Convert convert>
 void singles_to_integers(Cpu& cpu, const Insn& insn) {
     const Block singles = simd::low_lane(simd::low_source<std::uint64_t>(cpu, insn)[0]);
+    take_over(cpu.fp);
     write(cpu, insn.reg, converted(cpu, convert, singles)[0]);
 }
 
 template <Convert convert>
 void doubles_to_integers(Cpu& cpu, const Insn& insn) {
     const Block doubles = simd::source<1>(cpu, insn)[0];
+    take_over(cpu.fp);
     write(cpu, insn.reg, converted(cpu, convert, doubles)[0]);
 }
 

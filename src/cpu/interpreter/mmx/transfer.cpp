@@ -83,8 +83,11 @@ void move_mask(Cpu& cpu, const Insn& insn) {
     cpu.set_reg<std::uint32_t>(insn.reg, simd::sign_bits<std::int8_t>(Block{read(cpu, insn.rm)}));
 }
 
-// The bytes chosen by the mask's sign bits, to [rDI].
+// The bytes chosen by the mask's sign bits, to [rDI]. One that faults has taken the unit over, too.
 void store_selected(Cpu& cpu, const Insn& insn) {
+    take_over(cpu.fp);
+    probe_block(cpu, insn.segment, Cpu::masked_address(insn, cpu.regs[x86::rdi]), sizeof(std::uint64_t),
+                Access::write);
     simd::store_selected<std::uint8_t, 1>(cpu, insn, Cpu::masked_address(insn, cpu.regs[x86::rdi]),
                                           {Block{read(cpu, insn.reg)}}, {Block{read(cpu, insn.rm)}});
 }

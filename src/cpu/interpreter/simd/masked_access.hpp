@@ -1,8 +1,10 @@
 // Memory accesses a lane at a time, under a mask of sign bits.
 #pragma once
 
+#include "cpu/interpreter/memory_block.hpp"
 #include "cpu/interpreter/simd/operands.hpp"
 
+#include <bit>
 #include <type_traits>
 
 namespace strata::cpu::interpreter::simd {
@@ -17,6 +19,27 @@ template <class T>
     return Cpu::masked_address(insn, offset + lane * sizeof(T));
 }
 
+// A lane of the memory operand; such instructions are exempt from alignment checking.
+template <class T>
+[[nodiscard]] inline T load_lane(Cpu& cpu, const Insn& insn, std::uint64_t offset) {
+    std::array<std::uint8_t, sizeof(T)> bytes;
+    if ((cpu.other_flags & x86::flag::ac) == 0) [[likely]] {
+        return cpu.load<T>(insn.segment, offset);
+    }
+    load_block<std::uint8_t>(cpu, insn.segment, offset, bytes);
+    return std::bit_cast<T>(bytes);
+}
+
+template <class T>
+inline void store_lane(Cpu& cpu, const Insn& insn, std::uint64_t offset, T value) {
+    if ((cpu.other_flags & x86::flag::ac) == 0) [[likely]] {
+        cpu.store<T>(insn.segment, offset, value);
+        return;
+    }
+    const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof(T)>>(value);
+    store_block<std::uint8_t>(cpu, insn.segment, offset, bytes);
+}
+
 // Stores the lanes of `value` whose mask is set to [segment:offset]; all or, if one faults, none.
 template <class T, std::size_t blocks>
 void store_selected(Cpu& cpu, const Insn& insn, std::uint64_t offset, const Vector<blocks>& value,
@@ -26,14 +49,12 @@ void store_selected(Cpu& cpu, const Insn& insn, std::uint64_t offset, const Vect
     const auto values = std::bit_cast<Array>(value);
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (is_selected(selected[i])) {
-            const auto lane = lane_offset<T>(insn, offset, i);
-            cpu.probe_linear(cpu.linear(insn.segment, lane, sizeof(T), Access::write), sizeof(T),
-                             Access::write);
+            probe_block(cpu, insn.segment, lane_offset<T>(insn, offset, i), sizeof(T), Access::write);
         }
     }
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (is_selected(selected[i])) {
-            cpu.store<T>(insn.segment, lane_offset<T>(insn, offset, i), values[i]);
+            store_lane<T>(cpu, insn, lane_offset<T>(insn, offset, i), values[i]);
         }
     }
 }

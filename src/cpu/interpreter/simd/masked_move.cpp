@@ -1,5 +1,6 @@
 // Moves under a mask: MASKMOVDQU, VMASKMOVPS/PD, VPMASKMOVD/Q. Lanes that the mask leaves out are not
-// accessed and cannot fault; a store that faults has stored nothing. SDM volume 2, by instruction.
+// accessed and cannot fault, but for MASKMOVDQU's, which fault as a store of all would; a store that faults
+// has stored nothing. SDM volume 2, by instruction.
 #include "cpu/interpreter/simd/groups.hpp"
 #include "cpu/interpreter/simd/lanewise.hpp"
 #include "cpu/interpreter/simd/masked_access.hpp"
@@ -16,7 +17,7 @@ void load_masked(Cpu& cpu, const Insn& insn) {
     std::array<T, count> result{};
     for (std::size_t i = 0; i < count; ++i) {
         if (is_selected(mask[i])) {
-            result[i] = cpu.load<T>(insn.segment, lane_offset<T>(insn, offset, i));
+            result[i] = load_lane<T>(cpu, insn, lane_offset<T>(insn, offset, i));
         }
     }
     write(cpu, insn, std::bit_cast<Vector<blocks>>(result));
@@ -37,6 +38,7 @@ Handler select_masked(const Decoded& decoded, Insn& insn) {
 // To DS:rDI; the segment can be overridden.
 void store_bytes(Cpu& cpu, const Insn& insn) {
     const std::uint64_t offset = Cpu::masked_address(insn, cpu.regs[x86::rdi]);
+    probe_block(cpu, insn.segment, offset, sizeof(Block), Access::write);
     store_selected<std::uint8_t, 1>(cpu, insn, offset, read<1>(cpu, insn.reg), read<1>(cpu, insn.rm));
 }
 

@@ -62,7 +62,12 @@ void adjust(Cpu& cpu, const Insn&) {
     const Status status = fp_unit::adjust<operation>(mode(fp), st(fp, 0), st(fp, 1));
     const bool has_quotient =
         is_remainder && !is_abandoned(fp, status) && x86::classify(st(fp, 0)) != x86::Float80Class::nan;
-    commit(fp, status, has_quotient ? fsw::condition : without_quotient);
+    if (has_quotient) {
+        commit(fp, status, fsw::condition);
+    } else {
+        constexpr Status kept = fsw::condition & ~without_quotient;
+        commit(fp, static_cast<Status>(status & ~kept), without_quotient);
+    }
 }
 
 // ---- ST(1) by ST(0), then pop ----

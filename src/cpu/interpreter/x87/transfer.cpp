@@ -100,7 +100,7 @@ Status narrow_copy(fp_unit::Mode, const Float80& source, Destination& result) {
 }
 
 // The value reaches memory before anything changes in the processor; unmasked IE, OE and UE keep it from
-// there.
+// there, though a destination that cannot be written still faults.
 template <auto convert, class Destination, bool pops>
 void store(Cpu& cpu, const Insn& insn) {
     FpState& fp = cpu.fp;
@@ -115,6 +115,9 @@ void store(Cpu& cpu, const Insn& insn) {
     const bool stored = !(unmasked(fp, status) & prevents);
     if (stored) [[likely]] {
         cpu.store<Destination>(insn, value);
+    } else {
+        constexpr unsigned size = memory_size<Destination>;
+        cpu.probe_at(cpu.operand_address(insn, size, Access::write), size, Access::write, insn.segment);
     }
     commit(fp, status);
     if (pops && stored) {
