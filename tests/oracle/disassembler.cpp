@@ -18,9 +18,35 @@ Disassembler::Disassembler(unsigned width) : width_(width) {
     ZydisFormatterInit(&formatter_, ZYDIS_FORMATTER_STYLE_INTEL);
 }
 
+namespace {
+
+// Zydis 4.0 takes R13D for the base where REX.B extends a SIB byte that has none, if addresses are of 32
+// bits.
+void take_away_false_base(Decoded& decoded) {
+    const auto& info = decoded.info;
+    if (info.raw.modrm.mod != 0 || info.raw.modrm.rm != 4 || info.raw.sib.base != 5 ||
+        info.address_width != 32) {
+        return;
+    }
+    for (ZydisDecodedOperand& operand : decoded.operands) {
+        if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY &&
+            operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM && operand.mem.base == ZYDIS_REGISTER_R13D) {
+            operand.mem.base = ZYDIS_REGISTER_NONE;
+            operand.mem.disp.has_displacement = ZYAN_TRUE;
+            operand.mem.disp.value = info.raw.disp.value;
+        }
+    }
+}
+
+} // namespace
+
 bool Disassembler::decode(std::span<const std::uint8_t> bytes, Decoded& decoded) const {
-    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, bytes.data(), bytes.size(), &decoded.info,
-                                               decoded.operands.data()));
+    if (ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder_, bytes.data(), bytes.size(), &decoded.info,
+                                           decoded.operands.data()))) {
+        return false;
+    }
+    take_away_false_base(decoded);
+    return true;
 }
 
 std::string Disassembler::format(std::span<const std::uint8_t> bytes, std::uint64_t address) const {

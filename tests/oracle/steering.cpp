@@ -126,6 +126,10 @@ bool Steering::fit_counts(const Planned& planned) {
             return false;
         }
         input_.registers.gpr[cpu::x86::rax] &= xsave_mask_everyone_has;
+        if (input_.registers.gpr[cpu::x86::rax] ==
+            0) { // where AMD checks an area of which nothing is written
+            input_.registers.gpr[cpu::x86::rax] = 1;
+        }
         input_.registers.gpr[cpu::x86::rdx] = 0;
         fixed_.add(cpu::x86::rax);
         fixed_.add(cpu::x86::rdx);
@@ -234,8 +238,10 @@ bool Steering::fit_branch(Planned& planned) {
     const auto& info = planned.decoded.info;
     const auto category = info.meta.category;
     if (info.mnemonic == ZYDIS_MNEMONIC_INT) {
-        constexpr std::uint64_t linux_system_call = 0x80;
-        return info.raw.imm[0].value.u != linux_system_call;
+        // Linux's system call, and vectors that a hypervisor may have taken for itself.
+        constexpr std::uint64_t system_call = 0x80, first_spare = 22, first_external = 32;
+        const std::uint64_t vector = info.raw.imm[0].value.u;
+        return vector != system_call && (vector < first_spare || vector >= first_external);
     }
     if (category != ZYDIS_CATEGORY_COND_BR && category != ZYDIS_CATEGORY_UNCOND_BR &&
         category != ZYDIS_CATEGORY_CALL && category != ZYDIS_CATEGORY_RET) {

@@ -90,6 +90,18 @@ bool is_undefined_with_operands(ZydisMnemonic m) {
     return m == ZYDIS_MNEMONIC_UD0 || m == ZYDIS_MNEMONIC_UD1;
 }
 
+// Which processors access in two parts.
+bool has_80_bit_operand(const Decoded& decoded) {
+    return std::ranges::any_of(decoded.all(), [](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.size == 80;
+    });
+}
+
+// Whether bytes that the mask leaves out cause faults is for the processor to choose.
+bool is_byte_masked_store(ZydisMnemonic m) {
+    return m == ZYDIS_MNEMONIC_MASKMOVQ || m == ZYDIS_MNEMONIC_MASKMOVDQU || m == ZYDIS_MNEMONIC_VMASKMOVDQU;
+}
+
 bool is_branch(const Decoded& decoded) { return decoded.info.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE; }
 
 // Pointers to the last x87 instruction, which AMD's processors store only with a pending exception, and
@@ -131,8 +143,9 @@ void add_undefined_results(const Planned& planned, const TestCase& input, bool f
     if (faulted) {
         tolerance.parts_in_any_order =
             category == ZYDIS_CATEGORY_RET || is_state_image(decoded.info.mnemonic);
-        tolerance.any_fault =
-            tolerance.parts_in_any_order || is_undefined_with_operands(decoded.info.mnemonic);
+        tolerance.any_fault = tolerance.parts_in_any_order || category == ZYDIS_CATEGORY_CALL ||
+                              has_80_bit_operand(decoded) || is_byte_masked_store(decoded.info.mnemonic) ||
+                              is_undefined_with_operands(decoded.info.mnemonic);
         return;
     }
     if (is_state_image(decoded.info.mnemonic)) {
@@ -162,6 +175,9 @@ std::uint64_t undefined_flags_after(const Planned& planned, const TestCase& inpu
     const auto& info = planned.decoded.info;
     if (is_simple_shift(info.mnemonic) || is_double_shift(info.mnemonic) || is_rotate(info.mnemonic)) {
         return undefined_after_shift(planned.decoded, input, first, before);
+    }
+    if (info.attributes & (ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) {
+        return before; // if the count is zero
     }
     const ZydisAccessedFlags* flags = info.cpu_flags;
     if (flags == nullptr) {
@@ -204,9 +220,15 @@ Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native) {
             break;
         }
     }
-    // AMD's processors save and restore the pointers only while an exception is pending.
+    // AMD's processors save and restore the pointers only while an exception is pending, and keep as many
+    // bits of them as addresses have.
     constexpr std::uint16_t exception_summary = 0x80;
-    tolerance.x87_pointers = (native.fp.fsw & exception_summary) == 0;
+    tolerance.x87_pointers =
+        (native.fp.fsw & exception_summary) == 0 ||
+        std::ranges::any_of(generated.instructions, [](const Planned& planned) {
+            const auto mnemonic = planned.decoded.info.mnemonic;
+            return mnemonic == ZYDIS_MNEMONIC_FXRSTOR64 || mnemonic == ZYDIS_MNEMONIC_XRSTOR64;
+        });
     return tolerance;
 }
 

@@ -51,6 +51,16 @@ bool differs_by_mode(const Decoded& decoded) {
     }
 }
 
+// Far from the operand's address, perhaps: BT and its kin with a bit number in a register.
+bool selects_bit_in_memory(const Decoded& decoded) {
+    return decoded.info.meta.category == ZYDIS_CATEGORY_BITBYTE &&
+           decoded.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+}
+
+bool uses_gs(const ZydisEncoderRequest& request) {
+    return (request.prefixes & ZYDIS_ATTRIB_HAS_SEGMENT_GS) != 0;
+}
+
 bool names_differ_by_mode(ZydisRegister value) {
     const auto kind = ZydisRegisterGetClass(value);
     return kind == ZYDIS_REGCLASS_FLAGS || kind == ZYDIS_REGCLASS_IP;
@@ -83,19 +93,24 @@ bool has_implied_operand(const Decoded& decoded, unsigned width) {
 
 } // namespace
 
-// 64-bit code knows no limits, and its addresses do not wrap at 4 GiB.
-bool Transposition::ends_within_segment(const ZydisDecodedOperand& operand) const {
+// 64-bit code knows no limits, its addresses do not wrap at 4 GiB, and the code itself is another.
+bool Transposition::reaches_the_same(const ZydisDecodedOperand& operand, unsigned address_width) const {
     const auto& mem = operand.mem;
+    const std::uint64_t segment_end = bit(narrow_.width() == 16 ? 16 : 32);
     const auto known = [this](ZydisRegister reg) {
         const int number = general_register(reg);
         return number < 0 || !written_.has(static_cast<unsigned>(number));
     };
     const std::int64_t sum =
         value_of(*input_, mem.base) + value_of(*input_, mem.index) * mem.scale + mem.disp.value;
-    const std::uint64_t end = (static_cast<std::uint64_t>(sum) & 0xFFFF'FFFF) + operand.size / 8U;
+    const std::uint64_t begin = static_cast<std::uint64_t>(sum) & (bit(address_width) - 1);
+    const std::uint64_t end = begin + operand.size / 8U;
     const bool wraps = mem.segment == ZYDIS_REGISTER_GS && end + gs_base > bit(32);
-    return known(mem.base) && known(mem.index) && end <= (narrow_.width() == 16 ? bit(16) : bit(32)) &&
-           !wraps;
+    const std::uint64_t code = input_->code_address - (narrow_.width() == 16              ? arena
+                                                       : mem.segment == ZYDIS_REGISTER_GS ? gs_base
+                                                                                          : 0);
+    const bool is_code = begin < code + max_code && code < end + max_code;
+    return known(mem.base) && known(mem.index) && end <= segment_end && !wraps && !is_code;
 }
 
 bool Transposition::transpose_memory(const Planned& planned, const ZydisDecodedOperand& from,
@@ -114,12 +129,16 @@ bool Transposition::transpose_memory(const Planned& planned, const ZydisDecodedO
     }
     if (mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
         to.mem.base = as_32_bits(mem.base);
-        return planned.decoded.info.address_width == 32;
+        return planned.decoded.info.address_width == 32 && mem.segment != ZYDIS_REGISTER_GS;
     }
     to.mem.base = as_32_bits(mem.base);
     to.mem.index = as_32_bits(mem.index);
-    if (planned.decoded.info.address_width == 32) {
-        return ends_within_segment(from);
+    const unsigned address_width = planned.decoded.info.address_width;
+    if (!reaches_the_same(from, address_width)) {
+        return false;
+    }
+    if (address_width == 32) {
+        return true;
     }
     if (!is_plain(*input_, mem.base) || !is_plain(*input_, mem.index)) {
         return false;
@@ -225,6 +244,9 @@ bool Transposition::transpose_instruction(const Planned& planned, TestCase& wide
         } else if (from.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && from.imm.is_relative) {
             request.operands[i].imm.u = branch_target(planned);
         }
+    }
+    if (has_memory && selects_bit_in_memory(narrow) && (narrow_.width() == 16 || uses_gs(request))) {
+        return false; // beyond the segment's end, or around it
     }
     if (!has_memory && (request.prefixes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_CS |
                                             ZYDIS_ATTRIB_HAS_SEGMENT_GS))) {

@@ -27,7 +27,7 @@ private:
     [[nodiscard]] bool transpose_instruction(const Planned& planned, TestCase& wide);
     [[nodiscard]] bool transpose_memory(const Planned& planned, const ZydisDecodedOperand& from,
                                         ZydisEncoderOperand& to, ZydisInstructionAttributes& prefixes) const;
-    [[nodiscard]] bool ends_within_segment(const ZydisDecodedOperand& operand) const;
+    [[nodiscard]] bool reaches_the_same(const ZydisDecodedOperand& operand, unsigned address_width) const;
     [[nodiscard]] std::uint64_t branch_target(const Planned& planned) const;
     [[nodiscard]] bool aim_branch(const Planned& planned, const Decoded& wide, std::uint64_t address,
                                   std::span<std::uint8_t> code) const;

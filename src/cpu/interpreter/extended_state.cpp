@@ -21,15 +21,14 @@ void SaveArea::read(Extent part) {
     load_block<Chunk>(cpu_, segment_, offset_ + part.offset, {bytes_.data() + part.offset, part.size});
 }
 
-void SaveArea::read_to_change(Extent part) {
+void SaveArea::probe(Extent part) const {
     probe_block(cpu_, segment_, offset_ + part.offset, part.size, Access::write);
-    read(part);
 }
 
 void SaveArea::commit() {
     const std::span parts(parts_.data(), part_count_);
     for (const Extent part : parts) {
-        probe_block(cpu_, segment_, offset_ + part.offset, part.size, Access::write);
+        probe(part);
     }
     for (const Extent part : parts) {
         store_block<Chunk>(cpu_, segment_, offset_ + part.offset, {bytes_.data() + part.offset, part.size});

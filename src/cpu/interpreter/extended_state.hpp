@@ -23,7 +23,7 @@ public:
     [[nodiscard]] std::uint8_t* bytes() { return bytes_.data(); }
 
     void read(x86::xsave_area::Extent part);
-    void read_to_change(x86::xsave_area::Extent part); // faults as a write does
+    void probe(x86::xsave_area::Extent part) const; // faults as a write does
 
     // The part of the copy is written by commit().
     void add(x86::xsave_area::Extent part) { parts_[part_count_++] = part; }

@@ -25,6 +25,7 @@ void save(Cpu& cpu, const Insn& insn) {
     SaveArea image(cpu, insn, alignment);
     area::put_x87(image.bytes(), cpu.fp, pointer_format(insn));
     put_mxcsr(image, cpu);
+    image.probe(area::legacy); // also what it does not write
     image.add({0, area::xmm_registers.offset});
     if (!skips_xmm(cpu)) {
         area::put_lanes(image.bytes() + area::xmm_registers.offset, cpu.fp, 0, vector_register_count(cpu));

@@ -88,7 +88,8 @@ void save_standard(Cpu& cpu, const Insn& insn, SaveArea& image, std::uint64_t ma
     if (mask & (area::sse | area::avx)) {
         add_mxcsr(cpu, image);
     }
-    image.read_to_change(area::xstate_bv);
+    image.probe(area::xstate_bv);
+    image.read(area::xstate_bv);
     std::uint8_t* header = image.bytes() + area::xstate_bv.offset;
     store_le(header, (load_le<std::uint64_t>(header) & ~mask) | used);
     image.add(area::xstate_bv);

@@ -53,6 +53,13 @@ void packed(Cpu& cpu, const Insn& insn) {
     write(cpu, insn.reg, operation(read(cpu, insn.reg), b));
 }
 
+// Of the source's lower half, all that a memory operand has.
+template <auto operation>
+void unpack_low(Cpu& cpu, const Insn& insn) {
+    const uint64_t b = insn.memory ? cpu.load<uint32_t>(insn) : read(cpu, insn.rm);
+    write(cpu, insn.reg, in_lower_halves<operation>(read(cpu, insn.reg), b));
+}
+
 // ---- with an immediate ----
 
 void shuffle_words(Cpu& cpu, const Insn& insn) {
@@ -156,9 +163,9 @@ constexpr Row rows[] = {
     STRATA_SSE(PACKSSWB, (narrowing_row<simd::pack<int16_t, int8_t>>)),
     STRATA_SSE(PACKUSWB, (narrowing_row<simd::pack<int16_t, uint8_t>>)),
     STRATA_SSE(PACKSSDW, (narrowing_row<simd::pack<int32_t, int16_t>>)),
-    STRATA_SSE(PUNPCKLBW, lanes_row<simd::unpack_low<uint8_t>>),
-    STRATA_SSE(PUNPCKLWD, lanes_row<simd::unpack_low<uint16_t>>),
-    STRATA_SSE(PUNPCKLDQ, lanes_row<simd::unpack_low<uint32_t>>),
+    STRATA_SSE(PUNPCKLBW, select<unpack_low<simd::unpack_low<uint8_t>>>),
+    STRATA_SSE(PUNPCKLWD, select<unpack_low<simd::unpack_low<uint16_t>>>),
+    STRATA_SSE(PUNPCKLDQ, select<unpack_low<simd::unpack_low<uint32_t>>>),
     STRATA_SSE(PUNPCKHBW, select<packed<to_upper_half<simd::unpack_low<uint8_t>>>>),
     STRATA_SSE(PUNPCKHWD, select<packed<to_upper_half<simd::unpack_low<uint16_t>>>>),
     STRATA_SSE(PUNPCKHDQ, select<packed<to_upper_half<simd::unpack_low<uint32_t>>>>),

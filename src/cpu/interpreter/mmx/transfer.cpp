@@ -86,10 +86,10 @@ void move_mask(Cpu& cpu, const Insn& insn) {
 // The bytes chosen by the mask's sign bits, to [rDI]. One that faults has taken the unit over, too.
 void store_selected(Cpu& cpu, const Insn& insn) {
     take_over(cpu.fp);
-    probe_block(cpu, insn.segment, Cpu::masked_address(insn, cpu.regs[x86::rdi]), sizeof(std::uint64_t),
-                Access::write);
-    simd::store_selected<std::uint8_t, 1>(cpu, insn, Cpu::masked_address(insn, cpu.regs[x86::rdi]),
-                                          {Block{read(cpu, insn.reg)}}, {Block{read(cpu, insn.rm)}});
+    const std::uint64_t offset = Cpu::masked_address(insn, cpu.regs[x86::rdi]);
+    simd::probe_whole<std::uint64_t>(cpu, insn, offset);
+    simd::store_selected<std::uint8_t, 1>(cpu, insn, offset, {Block{read(cpu, insn.reg)}},
+                                          {Block{read(cpu, insn.rm)}});
 }
 
 // ---- EMMS: gives the unit back to x87 ----

@@ -52,7 +52,7 @@ void gather(Cpu& cpu, const Insn& insn) {
         if (mask.get(i) != 0) {
             const auto index = static_cast<uint64_t>(int64_t{indices.get(i)});
             const uint64_t offset = Cpu::masked_address(insn, base + (index << insn.scale));
-            destination.set(i, cpu.load<Data>(insn.segment, offset));
+            destination.set(i, load_lane<Data>(cpu, insn, offset));
             mask.set(i, 0);
         }
     }

@@ -40,6 +40,14 @@ inline void store_lane(Cpu& cpu, const Insn& insn, std::uint64_t offset, T value
     store_block<std::uint8_t>(cpu, insn.segment, offset, bytes);
 }
 
+// Faults as a store of the whole operand would; the manuals leave it open, and processors do it, for MASKMOVQ
+// and MASKMOVDQU.
+template <class Operand>
+inline void probe_whole(Cpu& cpu, const Insn& insn, std::uint64_t offset) {
+    const std::uint64_t linear = cpu.linear(insn.segment, offset, sizeof(Operand), Access::write);
+    cpu.probe_at(linear, sizeof(Operand), Access::write, insn.segment);
+}
+
 // Stores the lanes of `value` whose mask is set to [segment:offset]; all or, if one faults, none.
 template <class T, std::size_t blocks>
 void store_selected(Cpu& cpu, const Insn& insn, std::uint64_t offset, const Vector<blocks>& value,

@@ -38,7 +38,7 @@ Handler select_masked(const Decoded& decoded, Insn& insn) {
 // To DS:rDI; the segment can be overridden.
 void store_bytes(Cpu& cpu, const Insn& insn) {
     const std::uint64_t offset = Cpu::masked_address(insn, cpu.regs[x86::rdi]);
-    probe_block(cpu, insn.segment, offset, sizeof(Block), Access::write);
+    probe_whole<Block>(cpu, insn, offset);
     store_selected<std::uint8_t, 1>(cpu, insn, offset, read<1>(cpu, insn.reg), read<1>(cpu, insn.rm));
 }
 
