@@ -267,6 +267,9 @@ void Session::print_summary() const {
     }
     fmt::print("{} cases, {} differ; {} of {} forms compared ({} of these only faulted); {} forms skipped\n",
                run_, different_, forms, compared_.size(), only_faulted, forms_.size() - compared_.size());
+    if (without_equivalent != 0) {
+        fmt::print("{} forms have no 64-bit equivalent\n", without_equivalent);
+    }
     for (const auto& [name, count] : mnemonics) {
         fmt::print("  {:<16} {}\n", name, count);
     }
