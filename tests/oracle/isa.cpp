@@ -118,6 +118,9 @@ std::string_view host_vendor() {
 cpu::x86::Model model_like_host() {
     cpu::x86::Model model = **cpu::x86::find_model("max");
     model.vendor = host_vendor();
+    if (host_features().has(cpu::x86::Feature::misalignsse)) { // an MXCSR bit, no instruction
+        model.features = model.features.with({cpu::x86::Feature::misalignsse});
+    }
     return model;
 }
 

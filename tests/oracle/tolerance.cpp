@@ -168,6 +168,13 @@ void add_undefined_results(const Planned& planned, const TestCase& input, bool f
     }
 }
 
+// A pending trap comes before the fault of a gather that has gathered some elements.
+void add_interrupted_gather(const Planned& planned, const TestCase& input, Tolerance& tolerance) {
+    add_undefined_results(planned, input, false, true, tolerance);
+    tolerance.any_fault = true;
+    tolerance.flags |= flag::rf;
+}
+
 } // namespace
 
 std::uint64_t undefined_flags_after(const Planned& planned, const TestCase& input, bool first,
@@ -200,6 +207,7 @@ bool ends_case(const Decoded& decoded) {
 
 Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native) {
     Tolerance tolerance;
+    std::uint64_t undefined_where_left = 0; // flags, where a branch may have ended the case
     for (std::size_t i = 0; i < generated.instructions.size(); ++i) {
         const Planned& planned = generated.instructions[i];
         const bool first = i == 0;
@@ -207,6 +215,10 @@ Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native) {
         const std::uint64_t end = native.registers.rip - generated.input.registers.rip; // in the code
         const std::uint64_t begin = planned.address - generated.input.code_address;
         const bool trapped = ((trap_vectors >> native.vector) & 1) != 0;
+        if (end == begin && trapped && is_gather(planned.decoded)) {
+            add_interrupted_gather(planned, generated.input, tolerance);
+            break;
+        }
         if (end == begin && trapped && !first) {
             break; // by the one before it
         }
@@ -215,11 +227,14 @@ Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native) {
             tolerance.flags = undefined_flags_after(planned, generated.input, first, tolerance.flags);
         }
         add_undefined_results(planned, generated.input, first, faulted, tolerance);
-        const bool left = is_branch(planned.decoded) && end - begin > max_code;
-        if (faulted || left) {
+        if (faulted) {
             break;
         }
+        if (is_branch(planned.decoded) && end - begin > max_code) {
+            undefined_where_left |= tolerance.flags;
+        }
     }
+    tolerance.flags |= undefined_where_left;
     // AMD's processors save and restore the pointers only while an exception is pending, and keep as many
     // bits of them as addresses have.
     constexpr std::uint16_t exception_summary = 0x80;

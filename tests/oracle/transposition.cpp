@@ -113,6 +113,21 @@ bool Transposition::reaches_the_same(const ZydisDecodedOperand& operand, unsigne
     return known(mem.base) && known(mem.index) && end <= segment_end && !wraps && !is_code;
 }
 
+// String instructions, from registers that point there.
+bool Transposition::may_read_code(const Decoded& decoded) const {
+    return std::ranges::any_of(decoded.all(), [this](const ZydisDecodedOperand& operand) {
+        const int number = operand.type == ZYDIS_OPERAND_TYPE_MEMORY &&
+                                   operand.visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT
+                               ? general_register(operand.mem.base)
+                               : -1;
+        if (number < 0) {
+            return false;
+        }
+        const std::uint64_t at = input_->registers.gpr[static_cast<std::size_t>(number)];
+        return written_.has(static_cast<unsigned>(number)) || at - arena < data_begin - arena;
+    });
+}
+
 bool Transposition::transpose_memory(const Planned& planned, const ZydisDecodedOperand& from,
                                      ZydisEncoderOperand& to, ZydisInstructionAttributes& prefixes) const {
     const auto& mem = from.mem;
@@ -223,7 +238,7 @@ void Transposition::note_writes(const Decoded& narrow) {
 bool Transposition::transpose_instruction(const Planned& planned, TestCase& wide) {
     const Decoded& narrow = planned.decoded;
     if (uses_segment_register(narrow) || has_implied_operand(narrow, narrow_.width()) ||
-        differs_by_mode(narrow)) {
+        differs_by_mode(narrow) || may_read_code(narrow)) {
         return false;
     }
     ZydisEncoderRequest request;

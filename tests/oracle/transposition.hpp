@@ -28,6 +28,7 @@ private:
     [[nodiscard]] bool transpose_memory(const Planned& planned, const ZydisDecodedOperand& from,
                                         ZydisEncoderOperand& to, ZydisInstructionAttributes& prefixes) const;
     [[nodiscard]] bool reaches_the_same(const ZydisDecodedOperand& operand, unsigned address_width) const;
+    [[nodiscard]] bool may_read_code(const Decoded& decoded) const;
     [[nodiscard]] std::uint64_t branch_target(const Planned& planned) const;
     [[nodiscard]] bool aim_branch(const Planned& planned, const Decoded& wide, std::uint64_t address,
                                   std::span<std::uint8_t> code) const;

@@ -129,8 +129,8 @@ void enter(Cpu& cpu, const Insn& insn) {
         cpu.store<T>(x86::ss, top, static_cast<T>(frame));
     }
     top = (top - insn.imm) & mask;
-    // The new top must be writable, or the instruction faults.
-    cpu.probe_linear(cpu.linear(x86::ss, top, 1, Access::write), 1, Access::write);
+    // A push to the new top must be possible, or the instruction faults.
+    cpu.probe_at(cpu.linear(x86::ss, top, sizeof(T), Access::write), sizeof(T), Access::write, x86::ss);
     cpu.set_reg<T>(x86::rbp, static_cast<T>(frame));
     cpu.set_stack_pointer(top);
 }

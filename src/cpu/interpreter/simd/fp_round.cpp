@@ -94,8 +94,8 @@ void single_to_half(Cpu& cpu, const Insn& insn) {
         return halves;
     };
     if (insn.memory) { // a fault of the store comes before the arithmetic's flags
-        cpu.probe_linear(cpu.linear(insn.segment, cpu.effective_address(insn), 8 * blocks, Access::write),
-                         8 * blocks, Access::write);
+        constexpr unsigned size = 8 * blocks;
+        cpu.probe_at(cpu.operand_address(insn, size, Access::write), size, Access::write, insn.segment);
     }
     const Block halves = computed(cpu, compute, [&](std::uint32_t) { return flags; });
     if (!insn.memory) {

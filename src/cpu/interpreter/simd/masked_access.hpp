@@ -14,9 +14,10 @@ template <class T>
     return static_cast<std::make_signed_t<T>>(mask) < 0;
 }
 
+// Of an operand at `offset`; like other operands it does not wrap within its segment.
 template <class T>
-[[nodiscard]] inline std::uint64_t lane_offset(const Insn& insn, std::uint64_t offset, std::size_t lane) {
-    return Cpu::masked_address(insn, offset + lane * sizeof(T));
+[[nodiscard]] inline std::uint64_t lane_offset(std::uint64_t offset, std::size_t lane) {
+    return offset + lane * sizeof(T);
 }
 
 // A lane of the memory operand; such instructions are exempt from alignment checking.
@@ -40,12 +41,15 @@ inline void store_lane(Cpu& cpu, const Insn& insn, std::uint64_t offset, T value
     store_block<std::uint8_t>(cpu, insn.segment, offset, bytes);
 }
 
-// Faults as a store of the whole operand would; the manuals leave it open, and processors do it, for MASKMOVQ
-// and MASKMOVDQU.
+// Faults as stores of all of the operand's quadwords would; the manuals leave it open, and processors do it,
+// for MASKMOVQ and MASKMOVDQU.
 template <class Operand>
 inline void probe_whole(Cpu& cpu, const Insn& insn, std::uint64_t offset) {
+    constexpr unsigned part = 8;
     const std::uint64_t linear = cpu.linear(insn.segment, offset, sizeof(Operand), Access::write);
-    cpu.probe_at(linear, sizeof(Operand), Access::write, insn.segment);
+    for (unsigned i = 0; i < sizeof(Operand); i += part) {
+        cpu.probe_at(linear + i, part, Access::write, insn.segment);
+    }
 }
 
 // Stores the lanes of `value` whose mask is set to [segment:offset]; all or, if one faults, none.
@@ -57,12 +61,12 @@ void store_selected(Cpu& cpu, const Insn& insn, std::uint64_t offset, const Vect
     const auto values = std::bit_cast<Array>(value);
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (is_selected(selected[i])) {
-            probe_block(cpu, insn.segment, lane_offset<T>(insn, offset, i), sizeof(T), Access::write);
+            probe_block(cpu, insn.segment, lane_offset<T>(offset, i), sizeof(T), Access::write);
         }
     }
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (is_selected(selected[i])) {
-            store_lane<T>(cpu, insn, lane_offset<T>(insn, offset, i), values[i]);
+            store_lane<T>(cpu, insn, lane_offset<T>(offset, i), values[i]);
         }
     }
 }

@@ -17,7 +17,7 @@ void load_masked(Cpu& cpu, const Insn& insn) {
     std::array<T, count> result{};
     for (std::size_t i = 0; i < count; ++i) {
         if (is_selected(mask[i])) {
-            result[i] = load_lane<T>(cpu, insn, lane_offset<T>(insn, offset, i));
+            result[i] = load_lane<T>(cpu, insn, lane_offset<T>(offset, i));
         }
     }
     write(cpu, insn, std::bit_cast<Vector<blocks>>(result));
