@@ -161,7 +161,8 @@ public:
     std::vector<std::byte> save() {
         StateWriter writer;
         visit(writer);
-        require(writer.result().has_value(), "any state can be saved");
+        const auto saved = writer.result();
+        require(saved.has_value(), saved ? "" : saved.error().message);
         return writer.bytes();
     }
 

@@ -23,6 +23,9 @@ void I8254Counter::set_control(std::uint8_t control) {
         mode_ -= 4; // 6 and 7 are 2 and 3
     }
     bcd_ = control & 1;
+    // What a binary count left behind may be more than a decimal one can be.
+    reload_ = std::min(reload_, modulus());
+    initial_ = std::min(initial_, modulus());
     loaded_ = running_ = false;
     waiting_ = true;
     held_ = 0;

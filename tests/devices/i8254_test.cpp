@@ -51,6 +51,16 @@ TEST_F(CounterTest, Mode0RaisesItsOutputAtTheEnd) {
     EXPECT_EQ(count(5), 0xFFFF);
 }
 
+TEST_F(CounterTest, CanBeSavedAfterALongBinaryCountTurnedDecimal) {
+    program(2, 0);
+    counter.set_control(0x35);
+    StateWriter saved;
+    counter.visit(saved);
+    EXPECT_TRUE(saved.result()) << saved.result().error().message;
+    load(0x9999);
+    EXPECT_EQ(count(1), 0x9998);
+}
+
 TEST_F(CounterTest, Mode0PausesWhileTheGateIsLow) {
     program(0, 4);
     counter.set_gate(now + 3, false);
