@@ -17,7 +17,7 @@ using test::FpOperands;
 constexpr unsigned rounds = 100'000;
 
 // The environments: every rounding mode with and without DAZ and FTZ, exceptions masked.
-std::uint32_t environment(std::uint64_t number) {
+std::uint32_t environment(std::uint32_t number) {
     return mxcsr::masks | (number & 3) << mxcsr::rounding_shift |
            (number & 4 ? mxcsr::denormals_are_zero : 0) | (number & 8 ? mxcsr::flush_to_zero : 0);
 }
