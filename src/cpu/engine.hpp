@@ -43,6 +43,9 @@ public:
 
     [[nodiscard]] std::uint32_t pending() const { return bits_.load(std::memory_order_relaxed); }
 
+    // Where pending() is, for engines that look at it without calling.
+    [[nodiscard]] const std::atomic<std::uint32_t>& word() const { return bits_; }
+
     // Sleeps until one of `bits` is set.
     void wait_for(std::uint32_t bits) const {
         for (auto now = bits_.load(std::memory_order_acquire); (now & bits) == 0;

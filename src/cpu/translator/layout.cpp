@@ -18,7 +18,7 @@ StateLayout::StateLayout(Frame& frame) {
     rip = at(cpu.regs[interpreter::rip_slot]);
     vectors = at(cpu.fp.ymm);
     segment_bases = at(cpu.system.segments[0].base);
-    pending_signals = at(cpu.signals_);
+    pending_signals = at(cpu.signals_.word());
     wanted_signals = at(cpu.wanted_signals_);
     interpreter::TlbSet& first = cpu.tlb_.data(0);
     tlb = at(first);
