@@ -69,17 +69,24 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     return leave ? 1 : 0;
 }
 
+void Translator::renew(bool user) {
+    frame_.native.generations[user] = ++last_generation_;
+    frame_.native.jumps[user].clear();
+}
+
+// What follows from changes that were made outside translated code.
 void Translator::look_at_state() {
     NativeState& native = frame_.native;
-    if (generation_ != cpu_.generation_) {
-        generation_ = cpu_.generation_;
-        native.generations[1] = static_cast<std::uint32_t>(generation_);
-        native.jumps[1].clear();
+    const bool local = generation_ != cpu_.generation_,
+               global = global_generation_ != cpu_.global_generation_;
+    generation_ = cpu_.generation_;
+    global_generation_ = cpu_.global_generation_;
+    if (local) {
+        renew(true);
     }
-    if (global_generation_ != cpu_.global_generation_) {
-        global_generation_ = cpu_.global_generation_;
-        native.generations[0] = static_cast<std::uint32_t>(global_generation_);
-        native.jumps[0].clear();
+    if (global || (local && supervisor_is_local_)) {
+        renew(false);
+        supervisor_is_local_ = false;
     }
     native.vectors_unusable = (cpu_.fp.mxcsr & x86::mxcsr::masks) != x86::mxcsr::masks;
 }
@@ -190,10 +197,8 @@ std::uintptr_t Translator::trap_handler(std::uintptr_t instruction) const {
 // ---- linking ----
 
 void Translator::connect(Link* link, NativeBlock& to) {
-    const bool global = to.block->generation == cpu_.global_generation_;
-    if (!to.user && !global) {
-        return; // what supervisor code goes by is the generation of global pages
-    }
+    // Supervisor code is taken to be in global pages until some is seen that is not.
+    supervisor_is_local_ |= !to.user && to.block->generation != cpu_.global_generation_;
     if (link == nullptr) {
         frame_.native.jumps[to.user].insert(to.linear, to.entry);
         return;

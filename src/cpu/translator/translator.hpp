@@ -41,6 +41,7 @@ private:
     void unlink(Link& link);
     void drop(NativeBlock& native);
     void look_at_state();
+    void renew(bool user);
 
     Frame& frame_;
     interpreter::Cpu& cpu_;
@@ -51,7 +52,11 @@ private:
     void (*enter_)(interpreter::Cpu*) = nullptr;
     std::vector<std::unique_ptr<NativeBlock>> blocks_;
     std::unordered_map<std::uintptr_t, std::uintptr_t> traps_; // by the host instruction's address
-    std::uint64_t generation_ = 0, global_generation_ = 0;     // those of the jump caches
+    // The processor's when last looked at; and the translator's own, of which each kind of code has the one
+    // under which its jump cache and its links into other pages hold.
+    std::uint64_t generation_ = 0, global_generation_ = 0;
+    std::uint32_t last_generation_ = 0;
+    bool supervisor_is_local_ = false; // translations of supervisor code go with those that are not global
 };
 
 } // namespace strata::cpu::translator
