@@ -51,7 +51,7 @@ struct TlbEntry {
 // Accesses look up the page of their first byte and compare with the page of their last, so that one that
 // crosses pages misses. Each field has an array of its own, so that translated code scales an index by 8.
 struct TlbSet {
-    static constexpr unsigned size = 2048;
+    static constexpr unsigned size = 8192;
 
     std::array<std::uint64_t, size> read_tags, write_tags;
     std::array<std::uintptr_t, size> addends{};
@@ -191,7 +191,7 @@ private:
 
     std::array<TlbSet, 4> data_{};
     std::array<std::array<FetchEntry, fetch_size>, 2> fetch_{}; // supervisor, user
-    FillList<std::uint32_t, 1024> data_fills_;
+    FillList<std::uint32_t, 4096> data_fills_;
     FillList<FetchEntry*, 128> fetch_fills_;
     LargeRegions large_regions_;
 };

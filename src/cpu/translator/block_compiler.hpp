@@ -33,6 +33,13 @@ struct Decoded {
     }
 };
 
+struct EffectiveAddress;
+
+// Of an explicit memory operand of an instruction that `next_rip` follows.
+[[nodiscard]] EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip);
+// Whether the operand is one whose address translated code can make.
+[[nodiscard]] bool addressable(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand);
+
 // A linear address: base + index * scale + displacement + a segment's base. Registers are the guest's.
 struct EffectiveAddress {
     static constexpr int none = -1;
@@ -72,6 +79,7 @@ private:
     [[nodiscard]] bool copy(const Decoded& decoded); // rewrite.cpp
     [[nodiscard]] bool copyable(const Decoded& decoded) const;
     void lea(const Decoded& decoded);
+    void leave_frame();
 
     // ---- memory (data_access.cpp) ----
     enum class Access : std::uint8_t { read, write };
@@ -91,6 +99,7 @@ private:
     void call_to(std::uint64_t target);
     void return_from(unsigned release);
     void indirect(const Decoded& decoded, bool call);
+    [[nodiscard]] static bool near_target(const Decoded& decoded);
     void push_constant(std::uint64_t value);
     void poll(std::uint64_t target);
     void poll_now();

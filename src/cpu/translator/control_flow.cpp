@@ -54,7 +54,7 @@ bool BlockCompiler::control_transfer(const Decoded& decoded) {
     } else if (info.mnemonic == ZYDIS_MNEMONIC_RET && near) {
         return_from(operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? static_cast<unsigned>(operand.imm.value.u)
                                                                  : 0);
-    } else if (near && operand.type == ZYDIS_OPERAND_TYPE_REGISTER && operand.size == 64 &&
+    } else if (near && near_target(decoded) &&
                (info.mnemonic == ZYDIS_MNEMONIC_JMP || info.mnemonic == ZYDIS_MNEMONIC_CALL)) {
         indirect(decoded, info.mnemonic == ZYDIS_MNEMONIC_CALL);
     } else {
@@ -73,6 +73,10 @@ bool BlockCompiler::stack_instruction(const Decoded& decoded) {
     const bool push = info.mnemonic == ZYDIS_MNEMONIC_PUSH, pop = info.mnemonic == ZYDIS_MNEMONIC_POP;
     const bool is_register = operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
                              ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_GPR64;
+    if (info.mnemonic == ZYDIS_MNEMONIC_LEAVE && info.operand_width == 64) {
+        leave_frame();
+        return true;
+    }
     if (push && operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && info.operand_width == 64) {
         push_constant(operand.imm.value.u);
         return true;
@@ -100,6 +104,13 @@ bool BlockCompiler::stack_instruction(const Decoded& decoded) {
     }
     a.lea(a.r12, a.ptr[a.r12 + 8]);
     return true;
+}
+
+void BlockCompiler::leave_frame() {
+    const EffectiveAddress frame{.base = x86::rbp};
+    look_up(frame, 8, Access::read);
+    a.lea(a.r12, a.ptr[a.rbp + 8]);
+    a.mov(a.rbp, a.qword[a.rbp + a.r14]);
 }
 
 void BlockCompiler::push_constant(std::uint64_t value) {
@@ -238,10 +249,23 @@ void BlockCompiler::return_from(unsigned release) {
     ended_ = true;
 }
 
+bool BlockCompiler::near_target(const Decoded& decoded) {
+    const ZydisDecodedOperand& operand = decoded.operands[0];
+    return operand.size == 64 &&
+           (operand.type == ZYDIS_OPERAND_TYPE_REGISTER ||
+            (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && addressable(decoded.info, operand)));
+}
+
 void BlockCompiler::indirect(const Decoded& decoded, bool call) {
     poll_now();
-    const auto number = static_cast<unsigned>(ZydisRegisterGetId(decoded.operands[0].reg.value));
-    a.mov(a.rcx, a.guest(number, a.rcx));
+    const ZydisDecodedOperand& operand = decoded.operands[0];
+    if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+        const EffectiveAddress address = address_of(operand, next_rip());
+        look_up(address, 8, Access::read);
+        a.mov(a.rcx, a.qword[host_address(address)]);
+    } else {
+        a.mov(a.rcx, a.guest(static_cast<unsigned>(ZydisRegisterGetId(operand.reg.value)), a.rcx));
+    }
     find_target(slow_path());
     if (call) {
         a.mov(a.state(layout.target), a.r15);

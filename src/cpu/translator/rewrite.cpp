@@ -127,12 +127,6 @@ bool register_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperan
     return is_general(kind) || is_vector(kind);
 }
 
-bool memory_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
-    const bool plain = operand.mem.type == ZYDIS_MEMOP_TYPE_MEM;
-    return plain && operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM && info.address_width == 64 &&
-           operand.size >= 8 && operand.size <= 256;
-}
-
 // AH to BH can't be named together with R8 and its like, nor can guest CH be anything but a part of host R13.
 bool high_bytes_fit(const Decoded& decoded) {
     const auto visible = decoded.visible();
@@ -169,25 +163,6 @@ bool may_trap(const Decoded& decoded, const ZydisDecodedOperand* memory) {
     const bool divides =
         decoded.info.mnemonic == ZYDIS_MNEMONIC_DIV || decoded.info.mnemonic == ZYDIS_MNEMONIC_IDIV;
     return divides || (memory != nullptr && memory->size >= 128);
-}
-
-EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip) {
-    EffectiveAddress address;
-    const auto& memory = operand.mem;
-    address.displacement = memory.disp.has_displacement ? memory.disp.value : 0;
-    if (memory.base == ZYDIS_REGISTER_RIP) {
-        address.displacement += static_cast<std::int64_t>(next_rip);
-    } else if (memory.base != ZYDIS_REGISTER_NONE) {
-        address.base = static_cast<int>(number_of(memory.base));
-    }
-    if (memory.index != ZYDIS_REGISTER_NONE) {
-        address.index = static_cast<int>(number_of(memory.index));
-        address.scale = memory.scale;
-    }
-    if (memory.segment == ZYDIS_REGISTER_FS || memory.segment == ZYDIS_REGISTER_GS) {
-        address.segment = ZydisRegisterGetId(memory.segment);
-    }
-    return address;
 }
 
 // Gives operands that live in memory a scratch register each.
@@ -237,6 +212,31 @@ private:
 
 } // namespace
 
+bool addressable(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
+    const bool plain = operand.mem.type == ZYDIS_MEMOP_TYPE_MEM;
+    return plain && operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM && info.address_width == 64 &&
+           operand.size >= 8 && operand.size <= 256;
+}
+
+EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip) {
+    EffectiveAddress address;
+    const auto& memory = operand.mem;
+    address.displacement = memory.disp.has_displacement ? memory.disp.value : 0;
+    if (memory.base == ZYDIS_REGISTER_RIP) {
+        address.displacement += static_cast<std::int64_t>(next_rip);
+    } else if (memory.base != ZYDIS_REGISTER_NONE) {
+        address.base = static_cast<int>(number_of(memory.base));
+    }
+    if (memory.index != ZYDIS_REGISTER_NONE) {
+        address.index = static_cast<int>(number_of(memory.index));
+        address.scale = memory.scale;
+    }
+    if (memory.segment == ZYDIS_REGISTER_FS || memory.segment == ZYDIS_REGISTER_GS) {
+        address.segment = ZydisRegisterGetId(memory.segment);
+    }
+    return address;
+}
+
 bool BlockCompiler::copyable(const Decoded& decoded) const {
     const ZydisDecodedInstruction& info = decoded.info;
     if (!computes(info) || special(info.mnemonic) || !x86::has_instruction(host_, info) ||
@@ -251,7 +251,7 @@ bool BlockCompiler::copyable(const Decoded& decoded) const {
     return std::ranges::all_of(decoded.all(), [&](const ZydisDecodedOperand& operand) {
         switch (operand.type) {
         case ZYDIS_OPERAND_TYPE_REGISTER: return register_fits(info, operand);
-        case ZYDIS_OPERAND_TYPE_MEMORY: return memory_fits(info, operand);
+        case ZYDIS_OPERAND_TYPE_MEMORY: return addressable(info, operand);
         case ZYDIS_OPERAND_TYPE_IMMEDIATE: return true;
         default: return false;
         }
