@@ -15,6 +15,8 @@ constexpr EngineInfo table[] = {
      [] { return std::string(); }, interpreter::create_engine},
     {"translator", "runs guest code as host code, near the host's speed, without privileges",
      translator::unavailable, translator::create_engine},
+    {"translator-eager", "the translator, for tests: translates each block before it first runs",
+     translator::unavailable, translator::create_eager_engine},
 };
 
 } // namespace

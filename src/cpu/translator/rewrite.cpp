@@ -51,8 +51,7 @@ bool computes(const ZydisDecodedInstruction& info) {
     case ZYDIS_MNEMONIC_SAHF:
     case ZYDIS_MNEMONIC_LFENCE:
     case ZYDIS_MNEMONIC_MFENCE:
-    case ZYDIS_MNEMONIC_SFENCE:
-    case ZYDIS_MNEMONIC_PAUSE: return true;
+    case ZYDIS_MNEMONIC_SFENCE: return true;
     default: break;
     }
     switch (info.meta.category) {
@@ -96,6 +95,28 @@ bool special(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_XLAT: return true;
     default: return false;
     }
+}
+
+// Whether it needs the vector registers, or MXCSR as the guest has it (CVTTSD2SI from memory).
+bool uses_vector_unit(const Decoded& decoded) {
+    const bool converts = decoded.info.meta.category == ZYDIS_CATEGORY_CONVERT &&
+                          decoded.info.meta.isa_ext != ZYDIS_ISA_EXT_BASE &&
+                          decoded.info.meta.isa_ext != ZYDIS_ISA_EXT_LONGMODE;
+    return converts || decoded.info.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER ||
+           decoded.info.mnemonic == ZYDIS_MNEMONIC_VZEROALL ||
+           std::ranges::any_of(decoded.all(), [](const ZydisDecodedOperand& operand) {
+               return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                      (is_vector(ZydisRegisterGetClass(operand.reg.value)) ||
+                       operand.reg.value == ZYDIS_REGISTER_MXCSR);
+           });
+}
+
+// XCHG EAX, EAX clears the upper half; its shortest encoding would be NOP.
+bool exchanges_itself(const Decoded& decoded) {
+    return decoded.info.mnemonic == ZYDIS_MNEMONIC_XCHG &&
+           decoded.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           decoded.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           decoded.operands[0].reg.value == decoded.operands[1].reg.value;
 }
 
 bool tests_bits(ZydisMnemonic mnemonic) {
@@ -239,8 +260,8 @@ EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t ne
 
 bool BlockCompiler::copyable(const Decoded& decoded) const {
     const ZydisDecodedInstruction& info = decoded.info;
-    if (!computes(info) || special(info.mnemonic) || !x86::has_instruction(host_, info) ||
-        !high_bytes_fit(decoded)) {
+    if (!computes(info) || special(info.mnemonic) || exchanges_itself(decoded) ||
+        !x86::has_instruction(host_, info) || !high_bytes_fit(decoded)) {
         return false;
     }
     const ZydisDecodedOperand* memory = memory_operand(decoded);
@@ -267,12 +288,7 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     }
     request.prefixes &= ZYDIS_ATTRIB_HAS_LOCK;
     const auto visible = decoded.visible();
-    const bool uses_vectors = std::ranges::any_of(decoded.all(), [](const ZydisDecodedOperand& operand) {
-        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-               is_vector(ZydisRegisterGetClass(operand.reg.value));
-    });
-    if (uses_vectors || decoded.info.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER ||
-        decoded.info.mnemonic == ZYDIS_MNEMONIC_VZEROALL) {
+    if (uses_vector_unit(decoded)) {
         need_vectors();
     }
     const bool counts = std::ranges::any_of(visible, [&](const ZydisDecodedOperand& operand) {

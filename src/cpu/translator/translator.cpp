@@ -16,7 +16,6 @@ using interpreter::Cpu;
 
 namespace {
 
-constexpr std::uint32_t worth_translating = 30;        // runs of a block
 constexpr std::size_t most_bytes_of_instruction = 400; // of host code, slow paths and all
 constexpr std::size_t most_bytes_of_stubs = 4096;
 
@@ -29,6 +28,9 @@ std::uint64_t unpack_flags(std::uint32_t packed) {
     return (packed >> 8 & 0xD5) | ((packed & 1) != 0 ? x86::flag::of : 0);
 }
 
+// Whether SIMD exceptions reach the guest: then the interpreter carries out vector instructions.
+bool unmasked(const Cpu& cpu) { return (cpu.fp.mxcsr & x86::mxcsr::masks) != x86::mxcsr::masks; }
+
 void patch(std::uint8_t* at, const std::uint8_t* target) {
     const auto distance = static_cast<std::int32_t>(target - (at + 4));
     std::memcpy(at, &distance, sizeof distance);
@@ -36,8 +38,9 @@ void patch(std::uint8_t* at, const std::uint8_t* target) {
 
 } // namespace
 
-Translator::Translator(Frame& frame, CodeMemory code)
-    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)) {
+Translator::Translator(Frame& frame, CodeMemory code, std::uint32_t runs_before_translation)
+    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)),
+      runs_before_translation_(runs_before_translation) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
     stubs_ = emit_stubs(assembler, interpret);
     code_.take(assembler.getSize());
@@ -66,6 +69,7 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
         leave = true;
     }
     native.flags = pack_flags(cpu->flags.arithmetic());
+    native.vectors_unusable = unmasked(*cpu) ? 1 : 0;
     return leave ? 1 : 0;
 }
 
@@ -88,7 +92,7 @@ void Translator::look_at_state() {
         renew(false);
         supervisor_is_local_ = false;
     }
-    native.vectors_unusable = (cpu_.fp.mxcsr & x86::mxcsr::masks) != x86::mxcsr::masks;
+    native.vectors_unusable = unmasked(cpu_) ? 1 : 0;
 }
 
 bool Translator::runnable(const NativeBlock& native) const {
@@ -147,7 +151,7 @@ NativeBlock* Translator::native_of(Block& block) {
             return native;
         }
     }
-    if (++block.runs < worth_translating) {
+    if (++block.runs < runs_before_translation_) {
         return nullptr;
     }
     return translate(block);

@@ -15,8 +15,8 @@ namespace strata::cpu::translator {
 
 class Translator final : public interpreter::BlockAccelerator {
 public:
-    // `frame` outlives it.
-    Translator(Frame& frame, CodeMemory code);
+    // `frame` outlives it. A block is translated when it is met for the given time without host code.
+    Translator(Frame& frame, CodeMemory code, std::uint32_t runs_before_translation);
     ~Translator() override;
     Translator(const Translator&) = delete;
     Translator& operator=(const Translator&) = delete;
@@ -47,6 +47,7 @@ private:
     interpreter::Cpu& cpu_;
     StateLayout layout_;
     CodeMemory code_;
+    std::uint32_t runs_before_translation_;
     Stubs stubs_;
     std::size_t stubs_size_ = 0;
     void (*enter_)(interpreter::Cpu*) = nullptr;

@@ -13,8 +13,8 @@ constexpr std::size_t code_size = std::size_t{64} << 20; // address space; memor
 
 class TranslatorVcpu final : public Vcpu {
 public:
-    TranslatorVcpu(std::unique_ptr<Frame> frame, CodeMemory code)
-        : frame_(std::move(frame)), translator_(*frame_, std::move(code)) {}
+    TranslatorVcpu(std::unique_ptr<Frame> frame, CodeMemory code, std::uint32_t runs_before_translation)
+        : frame_(std::move(frame)), translator_(*frame_, std::move(code), runs_before_translation) {}
 
     Exit run() override { return frame_->cpu.run(); }
 
@@ -43,9 +43,11 @@ private:
 
 class TranslatorEngine final : public Engine {
 public:
-    TranslatorEngine(memory::GuestMemory& memory, const Clock& clock) : shared_(memory, clock) {}
+    TranslatorEngine(memory::GuestMemory& memory, const Clock& clock, std::string_view name,
+                     std::uint32_t runs_before_translation)
+        : shared_(memory, clock), name_(name), runs_before_translation_(runs_before_translation) {}
 
-    [[nodiscard]] std::string_view name() const override { return "translator"; }
+    [[nodiscard]] std::string_view name() const override { return name_; }
 
     Result<std::unique_ptr<Vcpu>> create_vcpu(const VcpuConfig& config, Bus& bus) override {
         auto code = CodeMemory::create(code_size);
@@ -55,17 +57,25 @@ public:
         install_trap_handler();
         // For overwrite: most of the frame's stack is never touched.
         std::unique_ptr<Frame> frame(new Frame(shared_, config, bus));
-        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code));
+        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code), runs_before_translation_);
     }
 
 private:
     interpreter::Shared shared_;
+    std::string_view name_;
+    std::uint32_t runs_before_translation_;
 };
 
 } // namespace
 
 Result<std::unique_ptr<Engine>> create_engine(memory::GuestMemory& memory, const Clock& clock) {
-    return std::make_unique<TranslatorEngine>(memory, clock);
+    // Translating an instruction costs about as much as interpreting it a hundred times.
+    constexpr std::uint32_t runs = 30;
+    return std::make_unique<TranslatorEngine>(memory, clock, "translator", runs);
+}
+
+Result<std::unique_ptr<Engine>> create_eager_engine(memory::GuestMemory& memory, const Clock& clock) {
+    return std::make_unique<TranslatorEngine>(memory, clock, "translator-eager", 1);
 }
 
 } // namespace strata::cpu::translator

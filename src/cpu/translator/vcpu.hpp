@@ -8,5 +8,8 @@
 namespace strata::cpu::translator {
 
 [[nodiscard]] Result<std::unique_ptr<Engine>> create_engine(memory::GuestMemory& memory, const Clock& clock);
+// Translates each block before it first runs: slower, but nothing passes it by.
+[[nodiscard]] Result<std::unique_ptr<Engine>> create_eager_engine(memory::GuestMemory& memory,
+                                                                  const Clock& clock);
 
 } // namespace strata::cpu::translator
