@@ -190,20 +190,47 @@ Result<void> Session::run_batch(std::uint64_t first, std::uint32_t count) {
     if (!outcomes) {
         return std::unexpected(outcomes.error());
     }
-    for (std::uint32_t i = 0; i < count; ++i) {
+    const auto native_outcome = [&](std::uint32_t i) {
         const Outcome& native = (*outcomes)[i];
-        judge(batch_[i], transposed_ ? batch_[i].transposition.restore(batch_[i].generated, native) : native);
+        return transposed_ ? batch_[i].transposition.restore(batch_[i].generated, native) : native;
+    };
+    std::vector<std::uint32_t> differing;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const Outcome native = native_outcome(i);
+        if (comparable(batch_[i], native) && !disagreement(batch_[i], native).empty()) {
+            differing.push_back(i);
+        } else {
+            judge(batch_[i], native);
+        }
+    }
+    if (differing.empty()) {
+        return {};
+    }
+    // What the processor does once may be the host's doing: under a hypervisor a breakpoint was seen to
+    // arrive as #UD, once in millions. What it does twice is the processor's.
+    if (auto sent = native_->submit(count); !sent) {
+        return sent;
+    }
+    outcomes = native_->collect();
+    if (!outcomes) {
+        return std::unexpected(outcomes.error());
+    }
+    for (const std::uint32_t i : differing) {
+        const std::uint64_t before = different_;
+        judge(batch_[i], native_outcome(i));
+        if (different_ == before) {
+            fmt::print("case {}: natively one thing, then another: the second counts\n", batch_[i].number);
+        }
     }
     return {};
 }
 
-void Session::judge(const Trial& trial, const Outcome& native) {
-    ++run_;
-    // Self-made code asked the kernel, or nobody knows what it was: nothing to compare.
-    if (native.ending == Ending::syscall || repeats_changed_code(trial.generated, native)) {
-        ++refused_;
-        return;
-    }
+// Self-made code asked the kernel, or nobody knows what it was: nothing to compare.
+bool Session::comparable(const Trial& trial, const Outcome& native) {
+    return native.ending != Ending::syscall && !repeats_changed_code(trial.generated, native);
+}
+
+std::vector<std::string> Session::disagreement(const Trial& trial, const Outcome& native) const {
     const GeneratedCase& generated = trial.generated;
     Tolerance tolerance = tolerance_of(generated, native);
     tolerance.narrow = options_.width != 64;
@@ -212,7 +239,17 @@ void Session::judge(const Trial& trial, const Outcome& native) {
         constexpr std::uint16_t of_64_bit_mode = 0xFF00;
         tolerance.vectors |= of_64_bit_mode;
     }
-    const auto lines = differences(generated.input, native, trial.other, tolerance);
+    return differences(generated.input, native, trial.other, tolerance);
+}
+
+void Session::judge(const Trial& trial, const Outcome& native) {
+    ++run_;
+    if (!comparable(trial, native)) {
+        ++refused_;
+        return;
+    }
+    const GeneratedCase& generated = trial.generated;
+    const auto lines = disagreement(trial, native);
     FormCount& count = counts_[generated.instructions.front().form];
     ++count.cases;
     const bool fault = native.registers.rip == generated.input.registers.rip;

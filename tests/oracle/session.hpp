@@ -61,6 +61,8 @@ private:
     Result<void> run_batch(std::uint64_t first, std::uint32_t count);
     Result<TestCase> prepare(Trial& trial);
     void judge(const Trial& trial, const Outcome& native);
+    [[nodiscard]] static bool comparable(const Trial& trial, const Outcome& native);
+    [[nodiscard]] std::vector<std::string> disagreement(const Trial& trial, const Outcome& native) const;
     void show(const Trial& trial, const Outcome& native, const std::vector<std::string>& lines) const;
 
     Options options_;
