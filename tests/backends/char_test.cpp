@@ -109,6 +109,13 @@ TEST_F(Char, AStaleSocketIsReplaced) {
     EXPECT_FALSE(open_char(*runner.loop, "socket:" + path, {})) << "a live one is not";
 }
 
+TEST_F(Char, AFileInASocketsPlaceStays) {
+    const auto path = directory / "notes.txt";
+    write_file(path, "not a socket");
+    EXPECT_FALSE(open_char(*runner.loop, "socket:" + path, {}));
+    EXPECT_EQ(read_file(path), "not a socket");
+}
+
 TEST_F(Char, ATcpSocketHoldsBackWhatTheGuestDoesNotTake) {
     open("socket:127.0.0.1:0");
     const auto where = console->announcement();

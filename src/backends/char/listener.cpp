@@ -1,10 +1,12 @@
 #include "backends/char/listener.hpp"
 
+#include <filesystem>
 #include <memory>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace strata::backends {
@@ -31,7 +33,8 @@ Result<Listener> listen_on_path(const std::string& path) {
         return fail("socket path '" + path + "' is empty or too long");
     }
     path.copy(address.sun_path, path.size());
-    if (is_stale(address)) {
+    std::error_code absent;
+    if (std::filesystem::is_socket(path, absent) && is_stale(address)) {
         unlink(path.c_str());
     }
     auto socket = new_socket(AF_UNIX);

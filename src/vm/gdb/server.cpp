@@ -3,12 +3,14 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <system_error>
 
 namespace strata::vm::gdb {
 namespace {
@@ -34,7 +36,10 @@ Result<FileDescriptor> listen_unix(const std::string& path) {
                     std::string(address_hint));
     }
     std::memcpy(address.sun_path, path.data(), path.size());
-    unlink(path.c_str());
+    std::error_code absent;
+    if (std::filesystem::is_socket(path, absent)) {
+        unlink(path.c_str()); // of an earlier session; any other file makes bind() fail
+    }
     return bind_and_listen(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof address, path);
 }
 
