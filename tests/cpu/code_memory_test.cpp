@@ -20,7 +20,6 @@ TEST(CodeMemory, RunsWhatIsWritten) {
     const std::uintptr_t address = memory->executable(at);
     std::memcpy(&function, &address, sizeof address);
     EXPECT_EQ(function(), 42);
-    EXPECT_TRUE(memory->contains(address));
     EXPECT_EQ(memory->used() % 16, 0U);
 }
 

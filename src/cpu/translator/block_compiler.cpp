@@ -17,7 +17,6 @@ bool does_nothing(const ZydisDecodedInstruction& info) {
 
 bool BlockCompiler::compile(const interpreter::Block& block, std::span<const std::uint8_t> bytes) {
     native_.sites.resize(block.count);
-    native_.instructions = block.count;
     std::uint64_t rip = native_.linear;
     for (std::uint32_t i = 0; i < block.count; ++i) {
         const interpreter::Insn& insn = block.insns[i];

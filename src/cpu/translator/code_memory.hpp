@@ -36,10 +36,6 @@ public:
         return reinterpret_cast<std::uintptr_t>(executable_) + static_cast<std::size_t>(at - writable_);
     }
 
-    [[nodiscard]] bool contains(std::uintptr_t executable_address) const {
-        return executable_address - reinterpret_cast<std::uintptr_t>(executable_) < size_;
-    }
-
 private:
     CodeMemory(std::uint8_t* writable, std::uint8_t* executable, std::size_t size)
         : writable_(writable), executable_(executable), size_(size) {}

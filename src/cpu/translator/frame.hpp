@@ -18,17 +18,15 @@ class JumpCache {
 public:
     static constexpr unsigned size = 4096;
 
-    JumpCache() {
-        for (unsigned i = 0; i < size; ++i) {
-            tags[i] = empty_tag(i);
-        }
-    }
+    JumpCache() { empty_all(); }
 
     void insert(std::uint64_t linear, std::uintptr_t target) {
         const unsigned place = index(linear);
         tags[place] = std::uint64_t{0} - linear;
         targets[place] = target;
-        filled_.push_back(static_cast<std::uint16_t>(place));
+        if (filled_.size() < size) { // else clear() goes through all
+            filled_.push_back(static_cast<std::uint16_t>(place));
+        }
     }
 
     void remove(std::uint64_t linear) {
@@ -39,8 +37,12 @@ public:
     }
 
     void clear() {
-        for (const std::uint16_t place : filled_) {
-            tags[place] = empty_tag(place);
+        if (filled_.size() < size) {
+            for (const std::uint16_t place : filled_) {
+                tags[place] = empty_tag(place);
+            }
+        } else {
+            empty_all();
         }
         filled_.clear();
     }
@@ -50,6 +52,12 @@ public:
     std::array<std::uint64_t, size> targets{}; // executable addresses
 
 private:
+    void empty_all() {
+        for (unsigned i = 0; i < size; ++i) {
+            tags[i] = empty_tag(i);
+        }
+    }
+
     static unsigned index(std::uint64_t linear) { return linear % size; }
 
     // Of an address that belongs elsewhere.

@@ -38,7 +38,6 @@ struct NativeBlock {
     std::uintptr_t entry = 0; // executable
     bool user = false;
     bool uses_vectors = false;
-    std::uint32_t instructions = 0;
     std::vector<Site> sites; // one an instruction
     std::array<Link, most_links> links{};
     unsigned link_count = 0;
