@@ -3,6 +3,9 @@
 namespace strata::cpu::interpreter {
 
 void Tlb::flush_all() {
+    if (observer_ != nullptr) {
+        observer_->flushed_all();
+    }
     for (TlbSet& set : data_) {
         set.drop_all();
     }
@@ -21,6 +24,9 @@ void Tlb::drop_if_local(TlbEntry entry) {
 }
 
 void Tlb::flush_but_global() {
+    if (observer_ != nullptr) {
+        observer_->flushed_but_global();
+    }
     const auto drop_fetch = [](FetchEntry& entry) {
         if (!entry.global) {
             entry = {};
@@ -51,6 +57,9 @@ void Tlb::flush_but_global() {
 }
 
 bool Tlb::invalidate(std::uint64_t linear) {
+    if (observer_ != nullptr) {
+        observer_->invalidated(linear);
+    }
     for (TlbSet& set : data_) {
         set.at(linear).drop();
     }
@@ -76,6 +85,9 @@ bool Tlb::invalidate(std::uint64_t linear) {
 }
 
 void Tlb::forbid_writes(memory::GuestPhysical page) {
+    if (observer_ != nullptr) {
+        observer_->writes_forbidden(page);
+    }
     for (TlbSet& set : data_) {
         for (unsigned i = 0; i < TlbSet::size; ++i) {
             if (page_of(set.physicals[i]) == page) {

@@ -158,9 +158,24 @@ private:
     std::array<std::uint64_t, size> words_{};
 };
 
+// Who keeps copies of translations, and drops them with the originals.
+class TlbObserver {
+public:
+    virtual ~TlbObserver() = default;
+
+    virtual void flushed_all() = 0;
+    virtual void flushed_but_global() = 0;
+    // As Tlb::invalidate().
+    virtual void invalidated(std::uint64_t linear) = 0;
+    virtual void writes_forbidden(memory::GuestPhysical page) = 0;
+};
+
 class Tlb {
 public:
     static constexpr unsigned fetch_size = 256;
+
+    // Outlives the translations.
+    void set_observer(TlbObserver* observer) { observer_ = observer; }
 
     // By DataView. The last is never filled: it sends every access the slow way.
     [[nodiscard]] TlbSet& data(unsigned view) { return data_[view]; }
@@ -189,6 +204,7 @@ public:
 private:
     static void drop_if_local(TlbEntry entry);
 
+    TlbObserver* observer_ = nullptr;
     std::array<TlbSet, 4> data_{};
     std::array<std::array<FetchEntry, fetch_size>, 2> fetch_{}; // supervisor, user
     FillList<std::uint32_t, 4096> data_fills_;

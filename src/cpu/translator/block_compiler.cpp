@@ -1,5 +1,7 @@
 #include "cpu/translator/block_compiler.hpp"
 
+#include <algorithm>
+
 namespace strata::cpu::translator {
 
 using Xbyak::Label;
@@ -15,29 +17,20 @@ bool does_nothing(const ZydisDecodedInstruction& info) {
 
 } // namespace
 
-bool BlockCompiler::compile(const interpreter::Block& block, std::span<const std::uint8_t> bytes) {
-    native_.sites.resize(block.count);
-    std::uint64_t rip = native_.linear;
-    for (std::uint32_t i = 0; i < block.count; ++i) {
-        const interpreter::Insn& insn = block.insns[i];
-        Decoded decoded;
-        if (ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder_, bytes.data(), bytes.size(), &decoded.info,
-                                               decoded.operands.data())) ||
-            decoded.info.length != insn.length) {
-            return false;
-        }
-        bytes = bytes.subspan(insn.length);
-        rip += insn.length;
-        site_ = &native_.sites[i];
-        *site_ = {&insn, rip, false};
-        slow_ = resume_ = nullptr;
-        instruction(decoded);
-        if (resume_) {
-            a.L(*resume_);
-        }
+void BlockCompiler::compile(const Trace& trace) {
+    rest_ = trace.instructions();
+    sharing_.plan(rest_);
+    shared_.assign(sharing_.groups().size(), nullptr);
+    native_.insns.reserve(rest_.size());
+    native_.sites.reserve(rest_.size());
+    a.L(head_);
+    if (vectors_at_start(trace)) {
+        need_vectors();
     }
-    if (!ended_) {
-        jump_to(rip);
+    native_.start_with_vectors = a.here();
+    a.L(head_with_vectors_);
+    for (; !rest_.empty(); rest_ = rest_.subspan(1)) {
+        instruction(rest_.front());
     }
     for (std::size_t i = 0; i < later_.size(); ++i) { // each may add more
         const auto emit = std::move(later_[i]);
@@ -46,10 +39,36 @@ bool BlockCompiler::compile(const interpreter::Block& block, std::span<const std
     for (const auto& [instruction, label] : trap_labels_) {
         traps_.push_back({instruction, label->getAddress()});
     }
-    return true;
 }
 
-void BlockCompiler::instruction(const Decoded& decoded) {
+void BlockCompiler::instruction(const TraceInstruction& instruction) {
+    native_.insns.push_back(instruction.insn);
+    native_.sites.push_back({&native_.insns.back(), instruction.next_rip(), false});
+    site_ = &native_.sites.back();
+    slow_ = resume_ = nullptr;
+    accesses_ = 0;
+    const FlagEffects effects = flag_effects(instruction);
+    if (effects.needs.has(borrowed_)) {
+        return_flag();
+    }
+    translate(instruction);
+    if (effects.overwrites.has(borrowed_)) {
+        borrowed_ = Borrowed::nothing;
+    }
+    if (resume_) {
+        a.L(*resume_);
+    }
+    if (rest_.size() == 1 && !ended_) {
+        jump_to(next_rip());
+    }
+}
+
+void BlockCompiler::translate(const TraceInstruction& instruction) {
+    if (!instruction.known) {
+        interpret();
+        return;
+    }
+    const Decoded& decoded = instruction.decoded;
     if (does_nothing(decoded.info) || control_transfer(decoded) || stack_instruction(decoded)) {
         return;
     }
@@ -61,17 +80,21 @@ void BlockCompiler::instruction(const Decoded& decoded) {
 }
 
 void BlockCompiler::interpret() {
+    return_flag();
     a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site_));
     a.call(stubs_.interpret);
     vectors_loaded_ = false;
+    std::ranges::fill(shared_, nullptr);
 }
 
 Label& BlockCompiler::slow_path() {
     if (!slow_) {
         slow_ = std::make_shared<Label>();
         resume_ = std::make_shared<Label>();
-        later([this, site = site_, slow = slow_, resume = resume_, vectors = vectors_loaded_] {
+        later([this, site = site_, slow = slow_, resume = resume_, vectors = vectors_loaded_,
+               borrowed = borrowed_] {
             a.L(*slow);
+            emit_return_flag(borrowed, false);
             a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site));
             a.call(vectors ? stubs_.interpret_with_vectors : stubs_.interpret);
             a.jmp(*resume, Assembler::T_NEAR);
@@ -80,15 +103,82 @@ Label& BlockCompiler::slow_path() {
     return *slow_;
 }
 
+void BlockCompiler::expect_trap() {
+    static_cast<void>(slow_path());
+    trap_labels_.emplace_back(a.here(), slow_);
+}
+
+// ---- flags that checks borrow ----
+
+bool BlockCompiler::needs_borrowed() const { return flag_effects(rest_.front()).needs.has(borrowed_); }
+
+void BlockCompiler::borrow_flag() {
+    if (borrowed_ != Borrowed::nothing) {
+        return;
+    }
+    borrowed_ = flag_to_borrow(rest_);
+    if (borrowed_ == Borrowed::cf) {
+        a.setc(a.byte[a.rsp + layout.borrowed]);
+    } else {
+        a.seto(a.byte[a.rsp + layout.borrowed]);
+    }
+}
+
+void BlockCompiler::return_flag() {
+    emit_return_flag(borrowed_, false);
+    borrowed_ = Borrowed::nothing;
+}
+
+// A sum carries if the flag was 1: what is added makes up for what the flag is now, 0 (or what it was) if
+// checks have passed, 1 behind one that has not. Uses R15.
+void BlockCompiler::emit_return_flag(Borrowed flag, bool flag_is_set) {
+    if (flag == Borrowed::nothing) {
+        return;
+    }
+    a.movzx(a.r15d, a.byte[a.rsp + layout.borrowed]);
+    const auto sum = a.state32(flag_is_set ? layout.minus_two : layout.minus_one);
+    if (flag == Borrowed::cf) {
+        a.adcx(a.r15d, sum);
+    } else {
+        a.adox(a.r15d, sum);
+    }
+}
+
+// So that the next check is exact. Uses R15.
+void BlockCompiler::emit_clear_flag(Borrowed flag) {
+    a.mov(a.r15d, 0);
+    if (flag == Borrowed::cf) {
+        a.adcx(a.r15d, a.r15d);
+    } else {
+        a.adox(a.r15d, a.r15d);
+    }
+}
+
+// ---- vectors ----
+
+// A loop looks once, in front of it.
+bool BlockCompiler::vectors_at_start(const Trace& trace) const {
+    for (const TraceInstruction& instruction : trace.instructions()) {
+        if (!instruction.known || (!trace.loops() && instruction.decoded.jump_condition())) {
+            return false;
+        }
+        if (wants_vectors(instruction.decoded)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void BlockCompiler::need_vectors() {
     native_.uses_vectors = true;
     if (vectors_loaded_) {
         return;
     }
+    return_flag(); // it may leave
     Label loaded;
     a.mov(a.ecx, a.state32(layout.vectors_in_memory));
     a.jrcxz(loaded);
-    a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site_));
+    a.mov(a.r14, rip());
     a.call(stubs_.load_vectors);
     a.L(loaded);
     vectors_loaded_ = true;

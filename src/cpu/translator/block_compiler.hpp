@@ -1,55 +1,26 @@
-// Translates one block: the state of the work that its stages share. The stages: block_compiler.cpp goes
+// Translates one trace: the state of the work that its stages share. The stages: block_compiler.cpp goes
 // through the instructions, rewrite.cpp copies one with other operands, data_access.cpp finds memory,
 // control_flow.cpp leads on.
 #pragma once
 
 #include "cpu/interpreter/code_mode.hpp"
 #include "cpu/translator/assembler.hpp"
+#include "cpu/translator/effective_address.hpp"
+#include "cpu/translator/flags.hpp"
 #include "cpu/translator/native_block.hpp"
+#include "cpu/translator/sharing.hpp"
 #include "cpu/translator/stubs.hpp"
 #include "cpu/x86/model.hpp"
 
-#include <Zydis/Zydis.h>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 namespace strata::cpu::translator {
-
-// A guest instruction while it is translated.
-struct Decoded {
-    ZydisDecodedInstruction info;
-    std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
-
-    [[nodiscard]] std::span<const ZydisDecodedOperand> visible() const {
-        return std::span(operands).first(info.operand_count_visible);
-    }
-
-    [[nodiscard]] std::span<const ZydisDecodedOperand> all() const {
-        return std::span(operands).first(info.operand_count);
-    }
-};
-
-struct EffectiveAddress;
-
-// Of an explicit memory operand of an instruction that `next_rip` follows.
-[[nodiscard]] EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip);
-// Whether the operand is one whose address translated code can make.
-[[nodiscard]] bool addressable(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand);
-
-// A linear address: base + index * scale + displacement + a segment's base. Registers are the guest's.
-struct EffectiveAddress {
-    static constexpr int none = -1;
-    int base = none, index = none;
-    unsigned scale = 1;
-    std::int64_t displacement = 0; // with no register: the whole address
-    int segment = none;            // FS or GS
-
-    [[nodiscard]] bool constant() const { return base == none && index == none && segment == none; }
-};
 
 // A host instruction that may trap for a guest's reason, and where the interpreter takes over then.
 struct Trap {
@@ -59,57 +30,82 @@ struct Trap {
 
 class BlockCompiler {
 public:
-    // `decoder` decodes as the guest's processor does, `host` is what this one can.
-    BlockCompiler(Assembler& assembler, const Stubs& stubs, const ZydisDecoder& decoder,
-                  const x86::Model& host, interpreter::DataView view, NativeBlock& native)
-        : a(assembler), layout(assembler.layout()), stubs_(stubs), decoder_(decoder), host_(host),
+    // `host` is what this processor can.
+    BlockCompiler(Assembler& assembler, const Stubs& stubs, Regions& regions, const x86::Model& host,
+                  interpreter::DataView view, NativeBlock& native)
+        : a(assembler), layout(assembler.layout()), stubs_(stubs), regions_(regions), host_(host),
           view_(view), native_(native) {}
 
-    // The block's bytes are those that `block.insns` were decoded from. False: they have changed.
-    [[nodiscard]] bool compile(const interpreter::Block& block, std::span<const std::uint8_t> bytes);
+    void compile(const Trace& trace);
 
     [[nodiscard]] std::span<const Trap> traps() const { return traps_; }
 
 private:
     // ---- instructions ----
-    void instruction(const Decoded& decoded);
+    void instruction(const TraceInstruction& instruction);
+    void translate(const TraceInstruction& instruction);
     [[nodiscard]] bool control_transfer(const Decoded& decoded);
     [[nodiscard]] bool stack_instruction(const Decoded& decoded);
     void interpret();                                // leave it to the interpreter
     [[nodiscard]] bool copy(const Decoded& decoded); // rewrite.cpp
     [[nodiscard]] bool copyable(const Decoded& decoded) const;
+    [[nodiscard]] bool wants_vectors(const Decoded& decoded) const;
     void lea(const Decoded& decoded);
     void leave_frame();
 
     // ---- memory (data_access.cpp) ----
     enum class Access : std::uint8_t { read, write };
-    void put_address(const Xbyak::Reg64& to, const EffectiveAddress& address, std::int64_t extra = 0);
-    // Leaves in R14 what, added to the linear address, is the host's; on a miss the interpreter carries out
-    // the instruction. Uses rCX, R14, R15; changes no flags.
-    void look_up(const EffectiveAddress& address, unsigned size, Access access);
-    // As an operand; after look_up().
-    [[nodiscard]] Xbyak::RegExp host_address(const EffectiveAddress& address);
+    void put_address(const Xbyak::Reg64& to, const EffectiveAddress& address);
+    // The operand's host address, of registers; on a miss the interpreter carries out the instruction. Uses
+    // rCX, R14 and R15, of which R15 is free afterwards.
+    [[nodiscard]] Xbyak::RegExp look_up(const EffectiveAddress& address, unsigned size, Access access);
+    [[nodiscard]] Xbyak::RegExp look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access);
+    [[nodiscard]] RegionUse* new_region(unsigned size, bool writes);
+    // Checks [address + low, + size): R14 is the addend. `failed`: the region does not hold it.
+    void check_region(const EffectiveAddress& address, std::int64_t low, const RegionUse& use,
+                      std::function<void()> failed);
+    [[nodiscard]] Xbyak::RegExp with_addend(const EffectiveAddress& address) const;
+    // The host's next instruction accesses memory, and may trap.
+    void expect_trap();
+
+    // ---- flags that checks borrow ----
+    void borrow_flag();
+    void return_flag();
+    void emit_return_flag(Borrowed flag, bool flag_is_set);
+    void emit_clear_flag(Borrowed flag);
+    [[nodiscard]] bool needs_borrowed() const;
 
     // ---- vectors ----
     void need_vectors();
+    [[nodiscard]] bool vectors_at_start(const Trace& trace) const;
 
     // ---- leading on (control_flow.cpp) ----
     void jump_to(std::uint64_t target);
     void conditional_jump(unsigned condition, std::uint64_t taken);
+    void leave_if(unsigned condition, std::uint64_t taken);
     void call_to(std::uint64_t target);
     void return_from(unsigned release);
     void indirect(const Decoded& decoded, bool call);
     [[nodiscard]] static bool near_target(const Decoded& decoded);
     void push_constant(std::uint64_t value);
-    void poll(std::uint64_t target);
     void poll_now();
     void find_target(const Xbyak::Label& miss);
+
+    [[nodiscard]] std::size_t index() const { return native_.sites.size() - 1; } // of the instruction
+
     Link& make_link(std::uint64_t target);
     void emit_link(std::uint64_t target);
+    void emit_link_here(Link& link);
+    void exit_by(Link& link);
 
-    [[nodiscard]] std::uint64_t rip() const { return site_->next_rip - site_->insn->length; }
+    [[nodiscard]] std::uint64_t rip() const { return rest_.front().rip; }
 
-    [[nodiscard]] std::uint64_t next_rip() const { return site_->next_rip; }
+    [[nodiscard]] std::uint64_t next_rip() const { return rest_.front().next_rip(); }
+
+    // Whether the trace goes on at `rip`.
+    [[nodiscard]] bool followed_by(std::uint64_t rip) const {
+        return rest_.size() > 1 && rest_[1].rip == rip;
+    }
 
     // Code that is seldom run goes behind the block.
     void later(std::function<void()> emit) { later_.push_back(std::move(emit)); }
@@ -121,13 +117,19 @@ private:
     Assembler& a;
     const StateLayout& layout;
     const Stubs& stubs_;
-    const ZydisDecoder& decoder_;
+    Regions& regions_;
     const x86::Model& host_;
     interpreter::DataView view_;
     NativeBlock& native_;
-    Site* site_ = nullptr; // the current instruction's
-    bool ended_ = false;   // nothing can follow
+    std::span<const TraceInstruction> rest_; // from the current instruction on
+    Site* site_ = nullptr;                   // the current instruction's
+    bool ended_ = false;                     // nothing can follow
     bool vectors_loaded_ = false;
+    Borrowed borrowed_ = Borrowed::nothing; // its value is in NativeState::borrowed
+    Sharing sharing_;
+    std::vector<const RegionUse*> shared_; // of the groups of sharing_; null: not checked yet
+    unsigned accesses_ = 0;                // that the current instruction has made
+    Xbyak::Label head_, head_with_vectors_;
     std::vector<std::function<void()>> later_;
     std::shared_ptr<Xbyak::Label> slow_, resume_; // of the current instruction, once it needs them
     std::vector<std::pair<const std::uint8_t*, std::shared_ptr<Xbyak::Label>>> trap_labels_;

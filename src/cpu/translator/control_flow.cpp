@@ -5,6 +5,7 @@ namespace strata::cpu::translator {
 
 using Xbyak::Label;
 using Xbyak::Reg64;
+using Xbyak::RegExp;
 
 namespace {
 
@@ -14,21 +15,6 @@ bool same_page(std::uint64_t a, std::uint64_t b) { return (a ^ b) < memory::page
 
 bool fits_immediate(std::uint64_t value) {
     return static_cast<std::int64_t>(value) == static_cast<std::int32_t>(value);
-}
-
-EffectiveAddress stack(std::int64_t displacement) {
-    return {.base = guest_rsp, .displacement = displacement};
-}
-
-// The condition code of Jcc in the order of its encoding; empty for the others.
-std::optional<unsigned> condition_of(const Decoded& decoded) {
-    if (decoded.info.meta.category != ZYDIS_CATEGORY_COND_BR) {
-        return std::nullopt;
-    }
-    const unsigned opcode = decoded.info.opcode;
-    const bool near = (decoded.info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (opcode & 0xF0) == 0x70) ||
-                      (decoded.info.opcode_map == ZYDIS_OPCODE_MAP_0F && (opcode & 0xF0) == 0x80);
-    return near ? std::optional(opcode & 0xF) : std::nullopt;
 }
 
 } // namespace
@@ -44,11 +30,12 @@ bool BlockCompiler::control_transfer(const Decoded& decoded) {
     }
     const std::uint64_t target = relative ? next_rip() + operand.imm.value.u : 0;
     site_->leaves = true; // even where the target is the next instruction
-    if (const auto condition = condition_of(decoded)) {
+    if (const auto condition = decoded.jump_condition()) {
         conditional_jump(*condition, target);
-    } else if (info.mnemonic == ZYDIS_MNEMONIC_JMP && near && relative) {
-        poll(target);
-        jump_to(target);
+    } else if (near && decoded.direct_jump()) {
+        if (!followed_by(target)) {
+            jump_to(target);
+        }
     } else if (info.mnemonic == ZYDIS_MNEMONIC_CALL && near && relative) {
         call_to(target);
     } else if (info.mnemonic == ZYDIS_MNEMONIC_RET && near) {
@@ -61,7 +48,6 @@ bool BlockCompiler::control_transfer(const Decoded& decoded) {
         site_->leaves = false;
         return false;
     }
-    ended_ = true;
     return true;
 }
 
@@ -86,19 +72,21 @@ bool BlockCompiler::stack_instruction(const Decoded& decoded) {
     }
     const auto number = static_cast<unsigned>(ZydisRegisterGetId(operand.reg.value));
     if (push) {
-        look_up(stack(-8), 8, Access::write);
-        a.mov(a.qword[a.r12 + a.r14 - 8], a.guest(number, a.r15));
+        const RegExp top = look_up(on_stack(-8), 8, Access::write);
+        const Reg64 from = a.guest(number, a.r15);
+        expect_trap();
+        a.mov(a.qword[top], from);
         a.lea(a.r12, a.ptr[a.r12 - 8]);
         return true;
     }
-    look_up(stack(0), 8, Access::read);
+    const RegExp top = look_up(on_stack(0), 8, Access::read);
     const auto host = host_register(number);
     const Reg64 to = host ? Reg64(static_cast<int>(*host)) : a.r15;
+    expect_trap();
+    a.mov(to, a.qword[top]);
     if (number == guest_rsp) {
-        a.mov(to, a.qword[a.r12 + a.r14]);
         return true;
     }
-    a.mov(to, a.qword[a.r12 + a.r14]);
     if (!host) {
         a.mov(a.state(layout.reg(number)), to);
     }
@@ -108,18 +96,22 @@ bool BlockCompiler::stack_instruction(const Decoded& decoded) {
 
 void BlockCompiler::leave_frame() {
     const EffectiveAddress frame{.base = x86::rbp};
-    look_up(frame, 8, Access::read);
-    a.lea(a.r12, a.ptr[a.rbp + 8]);
-    a.mov(a.rbp, a.qword[a.rbp + a.r14]);
+    const RegExp top = look_up(frame, 8, Access::read);
+    a.lea(a.r15, a.ptr[a.rbp + 8]);
+    expect_trap();
+    a.mov(a.rbp, a.qword[top]);
+    a.mov(a.r12, a.r15);
 }
 
 void BlockCompiler::push_constant(std::uint64_t value) {
-    look_up(stack(-8), 8, Access::write);
+    const RegExp top = look_up(on_stack(-8), 8, Access::write);
     if (fits_immediate(value)) {
-        a.mov(a.qword[a.r12 + a.r14 - 8], value);
+        expect_trap();
+        a.mov(a.qword[top], value);
     } else {
         a.mov(a.r15, value);
-        a.mov(a.qword[a.r12 + a.r14 - 8], a.r15);
+        expect_trap();
+        a.mov(a.qword[top], a.r15);
     }
     a.lea(a.r12, a.ptr[a.r12 - 8]);
 }
@@ -127,9 +119,23 @@ void BlockCompiler::push_constant(std::uint64_t value) {
 // ---- to known addresses ----
 
 Link& BlockCompiler::make_link(std::uint64_t target) {
-    Link& link = native_.links[native_.link_count++];
-    link = {.target = target, .owner = &native_};
-    return link;
+    native_.links.push_back({.target = target, .owner = &native_, .vectors_loaded = vectors_loaded_});
+    return native_.links.back();
+}
+
+void BlockCompiler::exit_by(Link& link) {
+    a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&link));
+    a.jmp(stubs_.exit_link, Assembler::T_NEAR);
+}
+
+// Within the page, from code that is seldom run.
+void BlockCompiler::emit_link_here(Link& link) {
+    Label exit;
+    a.jmp(exit, Assembler::T_NEAR);
+    link.jump = a.here() - 4;
+    a.L(exit);
+    link.unlinked = a.here();
+    exit_by(link);
 }
 
 // A jump that the translator directs to the target's code. Into another page it is good for one generation.
@@ -151,77 +157,106 @@ void BlockCompiler::emit_link(std::uint64_t target) {
     later([this, &link, exit] {
         a.L(*exit);
         link.unlinked = a.here();
-        a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&link));
-        a.jmp(stubs_.exit_link, Assembler::T_NEAR);
+        exit_by(link);
     });
 }
 
 void BlockCompiler::jump_to(std::uint64_t target) {
-    emit_link(target);
     ended_ = true;
+    if (target == native_.linear && native_.linear <= rip()) {
+        poll_now();
+        return_flag();
+        a.jmp(vectors_loaded_ ? head_with_vectors_ : head_, Assembler::T_NEAR);
+        return;
+    }
+    if (target <= rip()) {
+        poll_now();
+    }
+    return_flag();
+    emit_link(target);
 }
 
-void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
-    poll(taken);
-    const auto label = std::make_shared<Label>();
-    // Jcc with a 32-bit distance.
+namespace {
+
+// Jcc with a 32-bit distance.
+void jump_if(Assembler& a, unsigned condition, const Label& label) {
     using Jump = void (Assembler::*)(const Label&, Xbyak::CodeGenerator::LabelType);
     static constexpr std::array<Jump, 16> jumps{
         &Assembler::jo,  &Assembler::jno, &Assembler::jb,  &Assembler::jae, &Assembler::je, &Assembler::jne,
         &Assembler::jbe, &Assembler::ja,  &Assembler::js,  &Assembler::jns, &Assembler::jp, &Assembler::jnp,
         &Assembler::jl,  &Assembler::jge, &Assembler::jle, &Assembler::jg};
-    (a.*jumps[condition])(*label, Assembler::T_NEAR);
-    if (same_page(taken, native_.linear)) {
+    (a.*jumps[condition])(label, Assembler::T_NEAR);
+}
+
+} // namespace
+
+void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
+    if (taken <= rip()) {
+        poll_now();
+    }
+    if (taken == native_.linear) {
+        return_flag();
+        jump_if(a, condition, vectors_loaded_ ? head_with_vectors_ : head_);
+    } else {
+        leave_if(condition, taken);
+    }
+    if (!followed_by(next_rip())) {
+        jump_to(next_rip());
+    }
+}
+
+void BlockCompiler::leave_if(unsigned condition, std::uint64_t taken) {
+    const auto label = std::make_shared<Label>();
+    jump_if(a, condition, *label);
+    if (same_page(taken, native_.linear) && borrowed_ == Borrowed::nothing) {
         Link& link = make_link(taken);
         link.jump = a.here() - 4;
         later([this, &link, label] {
             a.L(*label);
             link.unlinked = a.here();
-            a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&link));
-            a.jmp(stubs_.exit_link, Assembler::T_NEAR);
+            exit_by(link);
         });
-    } else {
-        later([this, taken, label] {
-            a.L(*label);
-            emit_link(taken);
-        });
+        return;
     }
-    emit_link(next_rip());
-    ended_ = true;
+    later([this, taken, label, borrowed = borrowed_, vectors = vectors_loaded_] {
+        a.L(*label);
+        emit_return_flag(borrowed, false);
+        vectors_loaded_ = vectors;
+        emit_link(taken);
+    });
 }
 
 void BlockCompiler::call_to(std::uint64_t target) {
-    poll(target);
+    if (target <= rip()) {
+        poll_now();
+    }
     push_constant(next_rip());
-    jump_to(target);
+    return_flag();
+    emit_link(target);
+    ended_ = true;
 }
 
 // ---- signals ----
 
 // Leaves in front of the current instruction if something asks for it, so that no loop runs for ever.
-void BlockCompiler::poll(std::uint64_t target) {
-    if (target <= rip()) {
-        poll_now();
-    }
-}
-
 void BlockCompiler::poll_now() {
     Label nothing;
     a.mov(a.ecx, a.state32(layout.pending_signals));
-    a.pext(a.ecx, a.ecx, a.state32(layout.wanted_signals));
     a.jrcxz(nothing);
-    leave_in_front();
-    a.L(nothing);
-}
-
-void BlockCompiler::leave_in_front() {
-    Link& link = make_link(rip());
-    const auto out = std::make_shared<Label>();
+    const auto out = std::make_shared<Label>(), back = std::make_shared<Label>();
     a.jmp(*out, Assembler::T_NEAR);
-    later([this, &link, out] {
+    a.L(nothing);
+    a.L(*back);
+    Link& link = make_link(rip());
+    later([this, &link, out, back, borrowed = borrowed_] {
+        Label none;
         a.L(*out);
-        a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&link));
-        a.jmp(stubs_.exit_link, Assembler::T_NEAR);
+        a.pext(a.ecx, a.ecx, a.state32(layout.wanted_signals));
+        a.jrcxz(none);
+        emit_return_flag(borrowed, false);
+        exit_by(link);
+        a.L(none);
+        a.jmp(*back, Assembler::T_NEAR);
     });
 }
 
@@ -241,8 +276,10 @@ void BlockCompiler::find_target(const Label& miss) {
 
 void BlockCompiler::return_from(unsigned release) {
     poll_now();
-    look_up(stack(0), 8, Access::read);
-    a.mov(a.rcx, a.qword[a.r12 + a.r14]);
+    const RegExp top = look_up(on_stack(0), 8, Access::read);
+    return_flag();
+    expect_trap();
+    a.mov(a.rcx, a.qword[top]);
     find_target(slow_path());
     a.lea(a.r12, a.ptr[a.r12 + static_cast<int>(8 + release)]);
     a.jmp(a.r15);
@@ -258,20 +295,27 @@ bool BlockCompiler::near_target(const Decoded& decoded) {
 
 void BlockCompiler::indirect(const Decoded& decoded, bool call) {
     poll_now();
+    if (call) {
+        borrow_flag(); // for the push; all of the slow path sees it so
+    }
     const ZydisDecodedOperand& operand = decoded.operands[0];
     if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
         const EffectiveAddress address = address_of(operand, next_rip());
-        look_up(address, 8, Access::read);
-        a.mov(a.rcx, a.qword[host_address(address)]);
+        const RegExp host = look_up(address, 8, Access::read);
+        expect_trap();
+        a.mov(a.rcx, a.qword[host]);
     } else {
         a.mov(a.rcx, a.guest(static_cast<unsigned>(ZydisRegisterGetId(operand.reg.value)), a.rcx));
     }
-    find_target(slow_path());
     if (call) {
+        find_target(slow_path());
         a.mov(a.state(layout.target), a.r15);
         push_constant(next_rip());
+        return_flag();
         a.jmp(a.state(layout.target));
     } else {
+        return_flag();
+        find_target(slow_path());
         a.jmp(a.r15);
     }
     ended_ = true;

@@ -1,5 +1,8 @@
-// Guest memory from translated code: a look-up in the TLB's arrays that leaves the flags alone.
+// Guest memory from translated code: the place's region, behind it the TLB's arrays, behind them the
+// interpreter. Flags stay as they are, or are given back.
 #include "cpu/translator/block_compiler.hpp"
+
+#include <limits>
 
 namespace strata::cpu::translator {
 
@@ -9,14 +12,31 @@ using Xbyak::RegExp;
 
 namespace {
 
-constexpr bool fits_displacement(std::int64_t value) { return value == static_cast<std::int32_t>(value); }
+// With room for what is added within a group of accesses.
+constexpr bool fits_displacement(std::int64_t value) {
+    constexpr std::int64_t room = 4096, most = std::numeric_limits<std::int32_t>::max() - room;
+    return value >= -most && value <= most;
+}
+
+// A base register of the host's with a displacement: an address that an instruction adds up itself.
+std::optional<RegExp> simple(const EffectiveAddress& address) {
+    if (address.base == EffectiveAddress::none || address.index != EffectiveAddress::none ||
+        address.segment != EffectiveAddress::none || !fits_displacement(address.displacement)) {
+        return std::nullopt;
+    }
+    const auto base = host_register(static_cast<unsigned>(address.base));
+    if (!base) {
+        return std::nullopt;
+    }
+    return Reg64(static_cast<int>(*base)) + static_cast<std::size_t>(address.displacement);
+}
 
 } // namespace
 
 // Uses `to`, and R15 if two registers live in memory.
-void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address, std::int64_t extra) {
+void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address) {
     if (address.base == EffectiveAddress::none && address.index == EffectiveAddress::none) {
-        a.constant(to, static_cast<std::uint64_t>(address.displacement + extra));
+        a.constant(to, static_cast<std::uint64_t>(address.displacement));
     } else {
         RegExp sum;
         if (address.base != EffectiveAddress::none) {
@@ -28,7 +48,7 @@ void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address
             sum = sum + a.guest(static_cast<unsigned>(address.index), taken ? a.r15 : to) *
                             static_cast<int>(address.scale);
         }
-        a.lea(to, a.ptr[sum + static_cast<std::size_t>(address.displacement + extra)]);
+        a.lea(to, a.ptr[sum + static_cast<std::size_t>(address.displacement)]);
     }
     if (address.segment != EffectiveAddress::none) {
         a.mov(a.r15, a.state(layout.segment_base(static_cast<unsigned>(address.segment))));
@@ -36,7 +56,103 @@ void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address
     }
 }
 
-void BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Access access) {
+RegionUse* BlockCompiler::new_region(unsigned size, bool writes) {
+    native_.regions.push_back({.last = size - 1, .view = view_, .writes = writes});
+    RegionUse& use = native_.regions.back();
+    if (!regions_.take(use)) {
+        native_.regions.pop_back();
+        return nullptr;
+    }
+    use.region = static_cast<std::uint32_t>(layout.region(use.number));
+    return &use;
+}
+
+RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Access access) {
+    const SharedAccess& shared = sharing_.access(index(), accesses_++);
+    const AccessGroup& group = sharing_.groups()[shared.group];
+    const bool writes = access == Access::write;
+    if (const RegionUse* use = shared_[shared.group]; use != nullptr && (use->writes || !writes)) {
+        a.mov(a.r14, a.state(static_cast<int>(use->region) + region_addend));
+        if (!simple(address)) {
+            put_address(a.rcx, address);
+        }
+        return with_addend(address);
+    }
+    const bool shares = group.accesses > 1 && !native_.plain;
+    RegionUse* const use = shares ? new_region(static_cast<unsigned>(group.end - group.lowest), group.writes)
+                                  : new_region(size, writes);
+    if (use == nullptr) {
+        return look_up_in_tlb(address, size, access);
+    }
+    borrow_flag();
+    static_cast<void>(slow_path());
+    if (shares) {
+        // The interpreter's share would be this access alone: another translation takes them one by one.
+        Link& link = make_link(rip());
+        link.plain = use;
+        check_region(address, group.lowest - shared.offset, *use, [this, &link] { emit_link_here(link); });
+        shared_[shared.group] = use;
+    } else {
+        check_region(address, 0, *use, [this, slow = slow_] { a.jmp(*slow, Assembler::T_NEAR); });
+    }
+    if (needs_borrowed()) {
+        return_flag();
+    }
+    return with_addend(address);
+}
+
+RegExp BlockCompiler::with_addend(const EffectiveAddress& address) const {
+    const auto base = simple(address);
+    return base ? *base + a.r14 : a.rcx + a.r14;
+}
+
+void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t low, const RegionUse& use,
+                                 std::function<void()> failed) {
+    const int region = static_cast<int>(use.region);
+    auto lowest = simple(address);
+    if (lowest) {
+        lowest = *lowest + static_cast<std::size_t>(low);
+    }
+    const auto miss = std::make_shared<Label>(), again = std::make_shared<Label>();
+    a.L(*again);
+    const Reg64 check = lowest ? a.rcx : a.r15;
+    if (lowest) {
+        a.mov(check, a.state(region + region_minus_base));
+        a.lea(check, a.ptr[check + *lowest]);
+    } else {
+        put_address(a.rcx, address);
+        a.mov(check, a.state(region + region_minus_base));
+        a.lea(check, a.ptr[check + a.rcx + static_cast<std::size_t>(low)]);
+    }
+    if (borrowed_ == Borrowed::cf) {
+        a.adcx(check, a.state(region + region_minus_limit));
+        a.jc(*miss, Assembler::T_NEAR);
+    } else {
+        a.adox(check, a.state(region + region_minus_limit));
+        a.jo(*miss, Assembler::T_NEAR);
+    }
+    a.mov(a.r14, a.state(region + region_addend));
+    later([this, &use, lowest, low, miss, again, borrowed = borrowed_, failed = std::move(failed)] {
+        a.L(*miss);
+        emit_return_flag(borrowed, true);
+        if (lowest) {
+            a.lea(a.rcx, a.ptr[*lowest]);
+        } else if (low != 0) {
+            a.lea(a.rcx, a.ptr[a.rcx + static_cast<std::size_t>(low)]);
+        }
+        a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&use));
+        a.call(stubs_.fill_region[static_cast<unsigned>(use.view)][use.writes]);
+        Label hit;
+        a.jrcxz(hit);
+        failed();
+        a.L(hit);
+        emit_clear_flag(borrowed);
+        a.jmp(*again, Assembler::T_NEAR);
+    });
+}
+
+// Changes no flags.
+RegExp BlockCompiler::look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access) {
     Label hit;
     const int tags = access == Access::write ? layout.write_tags(view_) : layout.read_tags(view_);
     put_address(a.rcx, address);
@@ -51,15 +167,8 @@ void BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Acce
     a.jmp(slow_path(), Assembler::T_NEAR);
     a.L(hit);
     a.mov(a.r14, a.qword[a.rsp + a.r14 * 8 + layout.addends(view_)]);
-}
-
-RegExp BlockCompiler::host_address(const EffectiveAddress& address) {
-    const bool simple = address.index == EffectiveAddress::none &&
-                        address.segment == EffectiveAddress::none && fits_displacement(address.displacement);
-    if (simple && address.base != EffectiveAddress::none) {
-        if (const auto base = host_register(static_cast<unsigned>(address.base))) {
-            return Reg64(static_cast<int>(*base)) + a.r14 + static_cast<std::size_t>(address.displacement);
-        }
+    if (const auto base = simple(address)) {
+        return *base + a.r14;
     }
     put_address(a.rcx, address);
     return a.rcx + a.r14;

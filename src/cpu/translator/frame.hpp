@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cpu/interpreter/cpu.hpp"
+#include "cpu/translator/regions.hpp"
 
 #include <array>
 #include <cstddef>
@@ -79,7 +80,13 @@ struct NativeState {
     std::uint32_t vectors_in_memory = 1;        // 0: the host's vector registers hold the guest's
     std::uint32_t vectors_unusable = 0;         // SIMD exceptions are unmasked: the interpreter's work
     std::uint32_t flags = 0;                    // AH as of LAHF, AL: OF
-    std::array<JumpCache, 2> jumps;             // likewise
+    std::uint32_t borrowed = 0;                 // a byte: the flag that checks have borrowed
+    std::uint32_t minus_one = ~0U, minus_two = ~1U;
+    // The place whose region was missed, and the linear address; 0: none, or it was filled since.
+    std::uint64_t missed = 0, missed_at = 0;
+    std::array<std::uint64_t, 2> scratch{}; // of stubs
+    std::array<JumpCache, 2> jumps;         // as generations
+    Regions regions;
 };
 
 struct alignas(64) Frame {

@@ -40,8 +40,8 @@ const x86::Model& host_model() {
 
 std::string unavailable() {
     const x86::Model& host = host_model();
-    for (const Feature needed :
-         {Feature::lm, Feature::lahf_lm, Feature::avx, Feature::avx2, Feature::bmi1, Feature::bmi2}) {
+    for (const Feature needed : {Feature::lm, Feature::lahf_lm, Feature::avx, Feature::avx2, Feature::bmi1,
+                                 Feature::bmi2, Feature::adx}) {
         if (!host.has(needed)) {
             return "the host's processor lacks " + std::string(x86::feature_name(needed));
         }

@@ -25,6 +25,7 @@ StateLayout::StateLayout(Frame& frame) {
     read_tags_in_set = distance(&first, &first.read_tags);
     write_tags_in_set = distance(&first, &first.write_tags);
     addends_in_set = distance(&first, &first.addends);
+    physicals_in_set = distance(&first, &first.physicals);
     host_rsp = at(native.host_rsp);
     entry = at(native.entry);
     resume = at(native.resume);
@@ -36,6 +37,18 @@ StateLayout::StateLayout(Frame& frame) {
     vectors_in_memory = at(native.vectors_in_memory);
     vectors_unusable = at(native.vectors_unusable);
     flags = at(native.flags);
+    borrowed = at(native.borrowed);
+    minus_one = at(native.minus_one);
+    minus_two = at(native.minus_two);
+    missed = at(native.missed);
+    missed_at = at(native.missed_at);
+    scratch = {at(native.scratch[0]), at(native.scratch[1])};
+    regions = at(native.regions.regions);
+    filled = at(native.regions.filled);
+    filled_end = at(native.regions.filled_end);
+    list_bits = at(native.regions.list_bits);
+    both_lists = at(native.regions.both_lists);
+    sign = at(native.regions.sign);
     for (unsigned user = 0; user < 2; ++user) {
         generations[user] = at(native.generations[user]);
         jump_tags[user] = at(native.jumps[user].tags);

@@ -18,6 +18,10 @@ struct StateLayout {
         return segment_bases + static_cast<int>(segment * sizeof(x86::Segment));
     }
 
+    [[nodiscard]] int region(unsigned number) const {
+        return regions + static_cast<int>(number * sizeof(Region));
+    }
+
     // The arrays of the TLB set for a kind of data access.
     [[nodiscard]] int read_tags(interpreter::DataView view) const { return set(view) + read_tags_in_set; }
 
@@ -25,9 +29,13 @@ struct StateLayout {
 
     [[nodiscard]] int addends(interpreter::DataView view) const { return set(view) + addends_in_set; }
 
+    [[nodiscard]] int physicals(interpreter::DataView view) const { return set(view) + physicals_in_set; }
+
     int regs, rip, vectors, segment_bases, pending_signals, wanted_signals;
     int host_rsp, entry, resume, exit_link, target, index_mask, page_mask, jump_mask;
-    int vectors_in_memory, vectors_unusable, flags;
+    int vectors_in_memory, vectors_unusable, flags, borrowed, minus_one, minus_two;
+    int missed, missed_at, filled, filled_end, list_bits, both_lists, sign;
+    std::array<int, 2> scratch;
     std::array<int, 2> generations, jump_tags, jump_targets; // supervisor, user
 
 private:
@@ -35,7 +43,12 @@ private:
         return tlb + static_cast<int>(static_cast<unsigned>(view) * sizeof(interpreter::TlbSet));
     }
 
-    int tlb, read_tags_in_set, write_tags_in_set, addends_in_set;
+    int tlb, read_tags_in_set, write_tags_in_set, addends_in_set, physicals_in_set, regions;
 };
+
+// Of a Region's members, in it.
+inline constexpr int region_minus_base = offsetof(Region, minus_base),
+                     region_minus_limit = offsetof(Region, minus_limit),
+                     region_addend = offsetof(Region, addend), region_physical = offsetof(Region, physical);
 
 } // namespace strata::cpu::translator

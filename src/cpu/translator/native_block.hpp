@@ -2,9 +2,10 @@
 #pragma once
 
 #include "cpu/interpreter/blocks.hpp"
+#include "cpu/translator/regions.hpp"
 
-#include <array>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 namespace strata::cpu::translator {
@@ -28,19 +29,23 @@ struct Link {
     const std::uint8_t* unlinked = nullptr; // where `jump` leads while it is not linked
     NativeBlock* owner = nullptr;
     NativeBlock* to = nullptr;
+    bool vectors_loaded = false; // at the jump
+    // To the same place, translated without sharing checks: what the check that failed is for.
+    RegionUse* plain = nullptr;
 };
 
 struct NativeBlock {
-    static constexpr unsigned most_links = 4;
-
     std::uint64_t linear = 0; // the only address at which the code is right
     std::uint8_t* start = nullptr;
-    std::uintptr_t entry = 0; // executable
+    std::uint8_t* start_with_vectors = nullptr; // for those who have loaded them
+    std::uintptr_t entry = 0;                   // executable: of `start`
     bool user = false;
     bool uses_vectors = false;
-    std::vector<Site> sites; // one an instruction
-    std::array<Link, most_links> links{};
-    unsigned link_count = 0;
+    bool plain = false; // each access has a check of its own
+    std::vector<interpreter::Insn> insns;
+    std::vector<Site> sites;       // one an instruction
+    std::deque<RegionUse> regions; // they stay where they are
+    std::deque<Link> links;        // likewise
     std::vector<Link*> incoming;
     interpreter::Block* block = nullptr; // null once void
     NativeBlock* next = nullptr;         // of the same block, at another linear address

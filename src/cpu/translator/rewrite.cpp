@@ -21,12 +21,6 @@ bool is_vector(ZydisRegisterClass kind) { return kind == ZYDIS_REGCLASS_XMM || k
 
 bool is_high_byte(ZydisRegister name) { return name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH; }
 
-// The guest register (0 to 15) of which `name` is all or a part.
-unsigned number_of(ZydisRegister name) {
-    const ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, name);
-    return static_cast<unsigned>(ZydisRegisterGetId(whole));
-}
-
 // The part of host register `number` that is as wide as `like`.
 ZydisRegister part_of(unsigned number, ZydisRegister like) {
     const auto id = static_cast<ZyanU8>(number);
@@ -166,24 +160,8 @@ bool high_bytes_fit(const Decoded& decoded) {
     });
 }
 
-const ZydisDecodedOperand* memory_operand(const Decoded& decoded) {
-    for (const ZydisDecodedOperand& operand : decoded.visible()) {
-        if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
-            return &operand;
-        }
-    }
-    return nullptr;
-}
-
-bool writes(const ZydisDecodedOperand& operand) {
-    return (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
-}
-
-// Whether the host checks that the operand is aligned, and so may trap where the guest's must fault.
-bool may_trap(const Decoded& decoded, const ZydisDecodedOperand* memory) {
-    const bool divides =
-        decoded.info.mnemonic == ZYDIS_MNEMONIC_DIV || decoded.info.mnemonic == ZYDIS_MNEMONIC_IDIV;
-    return divides || (memory != nullptr && memory->size >= 128);
+bool divides(const Decoded& decoded) {
+    return decoded.info.mnemonic == ZYDIS_MNEMONIC_DIV || decoded.info.mnemonic == ZYDIS_MNEMONIC_IDIV;
 }
 
 // Gives operands that live in memory a scratch register each.
@@ -233,31 +211,6 @@ private:
 
 } // namespace
 
-bool addressable(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
-    const bool plain = operand.mem.type == ZYDIS_MEMOP_TYPE_MEM;
-    return plain && operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM && info.address_width == 64 &&
-           operand.size >= 8 && operand.size <= 256;
-}
-
-EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip) {
-    EffectiveAddress address;
-    const auto& memory = operand.mem;
-    address.displacement = memory.disp.has_displacement ? memory.disp.value : 0;
-    if (memory.base == ZYDIS_REGISTER_RIP) {
-        address.displacement += static_cast<std::int64_t>(next_rip);
-    } else if (memory.base != ZYDIS_REGISTER_NONE) {
-        address.base = static_cast<int>(number_of(memory.base));
-    }
-    if (memory.index != ZYDIS_REGISTER_NONE) {
-        address.index = static_cast<int>(number_of(memory.index));
-        address.scale = memory.scale;
-    }
-    if (memory.segment == ZYDIS_REGISTER_FS || memory.segment == ZYDIS_REGISTER_GS) {
-        address.segment = ZydisRegisterGetId(memory.segment);
-    }
-    return address;
-}
-
 bool BlockCompiler::copyable(const Decoded& decoded) const {
     const ZydisDecodedInstruction& info = decoded.info;
     if (!computes(info) || special(info.mnemonic) || exchanges_itself(decoded) ||
@@ -277,6 +230,10 @@ bool BlockCompiler::copyable(const Decoded& decoded) const {
         default: return false;
         }
     });
+}
+
+bool BlockCompiler::wants_vectors(const Decoded& decoded) const {
+    return copyable(decoded) && uses_vector_unit(decoded);
 }
 
 bool BlockCompiler::copy(const Decoded& decoded) {
@@ -301,8 +258,7 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     Xbyak::RegExp host;
     if (memory != nullptr) {
         const EffectiveAddress address = address_of(*memory, next_rip());
-        look_up(address, memory->size / 8U, writes(*memory) ? Access::write : Access::read);
-        host = host_address(address);
+        host = look_up(address, memory->size / 8U, is_written(*memory) ? Access::write : Access::read);
         // One register that holds all, where others are needed or can't be named.
         if (high_byte) {
             a.lea(a.rcx, a.ptr[host]);
@@ -351,7 +307,7 @@ bool BlockCompiler::copy(const Decoded& decoded) {
         } else if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
                    operand.encoding != ZYDIS_OPERAND_ENCODING_NONE &&
                    is_general(ZydisRegisterGetClass(operand.reg.value)) && !is_high_byte(operand.reg.value)) {
-            const auto number = operands.take(number_of(operand.reg.value), writes(operand));
+            const auto number = operands.take(number_of(operand.reg.value), is_written(operand));
             if (!number) {
                 std::abort(); // copyable() lets through three registers at most
             }
@@ -366,9 +322,8 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     if (ZYAN_FAILED(ZydisEncoderEncodeInstruction(&request, bytes.data(), &length))) {
         return false;
     }
-    if (may_trap(decoded, memory)) {
-        static_cast<void>(slow_path());
-        trap_labels_.emplace_back(a.here(), slow_);
+    if (memory != nullptr || divides(decoded)) {
+        expect_trap();
     }
     a.db(bytes.data(), length);
     operands.store();

@@ -12,8 +12,8 @@ constexpr std::array<int, 6> callee_saved{3, 5, 12, 13, 14, 15}; // rBX, rBP, R1
 
 class StubEmitter {
 public:
-    StubEmitter(Assembler& assembler, InterpretFunction interpret)
-        : a(assembler), layout(assembler.layout()), interpret_(interpret) {}
+    StubEmitter(Assembler& assembler, const Services& services)
+        : a(assembler), layout(assembler.layout()), services_(services) {}
 
     Stubs emit() {
         Stubs stubs;
@@ -31,6 +31,14 @@ public:
         emit_interpret(true);
         stubs.load_vectors = begin();
         emit_load_vectors();
+        for (unsigned view = 0; view < stubs.fill_region.size(); ++view) {
+            for (const bool write : {false, true}) {
+                stubs.fill_region[view][write] = begin();
+                emit_fill_region(static_cast<interpreter::DataView>(view), write);
+            }
+        }
+        begin();
+        emit_grow_region();
         return stubs;
     }
 
@@ -115,7 +123,7 @@ private:
         a.mov(a.rdi, a.rsp);
         a.mov(a.rsi, a.r14);
         a.mov(a.rsp, a.state(layout.host_rsp));
-        a.mov(a.rax, reinterpret_cast<std::uintptr_t>(interpret_));
+        a.mov(a.rax, reinterpret_cast<std::uintptr_t>(services_.interpret));
         a.call(a.rax);
         a.mov(a.rsp, a.rbx);
         a.test(a.eax, a.eax);
@@ -135,12 +143,7 @@ private:
         a.mov(a.ecx, a.state32(layout.vectors_unusable + 8)); // below the return address
         a.jrcxz(usable);
         a.lea(a.rsp, a.ptr[a.rsp + 8]);
-        a.mov(a.rcx, a.ptr[a.r14 + offsetof(Site, next_rip)]);
-        a.mov(a.r14, a.ptr[a.r14 + offsetof(Site, insn)]);
-        a.movzx(a.r14d, a.byte[a.r14 + offsetof(interpreter::Insn, length)]);
-        a.not_(a.r14);
-        a.lea(a.rcx, a.ptr[a.rcx + a.r14 + 1]);
-        a.mov(a.state(layout.rip), a.rcx);
+        a.mov(a.state(layout.rip), a.r14);
         a.mov(a.state(layout.exit_link), 0);
         a.jmp(leave_, Assembler::T_NEAR);
         a.L(usable);
@@ -149,16 +152,115 @@ private:
         a.jmp(a.r14);
     }
 
+    // Within a called stub: the state is above the return address.
+    [[nodiscard]] Xbyak::Address below(int offset) const { return a.state(offset + 8); }
+
+    void emit_fill_region(interpreter::DataView view, bool write) {
+        const int tags = write ? layout.write_tags(view) : layout.read_tags(view);
+        const auto in_set = [&](int array) { return a.qword[a.rsp + a.r15 * 8 + array + 8]; };
+        Label hit, is_listed, listed, grow;
+        a.mov(below(layout.missed), a.r14);
+        a.mov(below(layout.missed_at), a.rcx);
+        a.pext(a.r15, a.rcx, below(layout.index_mask));
+        a.mov(a.r14d, a.dword[a.r14 + offsetof(RegionUse, last)]);
+        a.lea(a.rcx, a.ptr[a.rcx + a.r14]);
+        a.mov(a.r14, in_set(tags));
+        a.pext(a.rcx, a.rcx, below(layout.page_mask));
+        a.lea(a.rcx, a.ptr[a.rcx + a.r14]);
+        a.jrcxz(hit);
+        a.ret();
+        a.L(hit);
+        a.pdep(a.r14, a.r14, below(layout.page_mask)); // minus the page's address
+        a.mov(a.rcx, below(layout.missed));
+        a.mov(a.ecx, a.dword[a.rcx + offsetof(RegionUse, region)]);
+        a.lea(a.rcx, a.ptr[a.rsp + a.rcx + 8]);
+        a.mov(a.qword[a.rcx + region_minus_base], a.r14);
+        a.mov(a.r14, below(layout.missed));
+        a.mov(a.r14d, a.dword[a.r14 + offsetof(RegionUse, last)]);
+        a.lea(a.r14, a.ptr[a.r14 - static_cast<int>(memory::page_size)]);
+        a.mov(a.qword[a.rcx + region_minus_limit], a.r14);
+        a.mov(a.r14, in_set(layout.addends(view)));
+        a.mov(a.qword[a.rcx + region_addend], a.r14);
+        // Which list it belongs into: rCX.
+        a.mov(a.r14, below(layout.missed_at));
+        a.pext(a.r14, a.r14, below(layout.sign));
+        a.mov(a.r15, in_set(layout.physicals(view)));
+        a.pext(a.r14, a.r15, a.r14); // bit 0 is TlbEntry::global
+        a.xchg(a.rcx, a.r14);
+        // The lists that it is in already, and its physical address: R15.
+        a.mov(below(layout.scratch[0]), a.r15);
+        a.mov(a.r15, a.qword[a.r14 + region_physical]);
+        a.pext(a.r15, a.r15, below(layout.both_lists));
+        a.pdep(a.r15, a.r15, below(layout.both_lists));
+        a.mov(below(layout.scratch[1]), a.rcx);
+        a.pext(a.rcx, a.r15, a.qword[a.rsp + a.rcx * 8 + layout.list_bits + 8]);
+        a.mov(a.qword[a.r14 + region_physical], a.r15);
+        a.jrcxz(listed);
+        a.jmp(is_listed);
+        a.L(listed);
+        a.mov(a.rcx, below(layout.scratch[1]));
+        a.mov(a.rcx, a.qword[a.rsp + a.rcx * 8 + layout.list_bits + 8]);
+        a.lea(a.r15, a.ptr[a.r15 + a.rcx]);
+        a.mov(a.qword[a.r14 + region_physical], a.r15);
+        a.mov(a.r15, below(layout.scratch[1]));
+        a.mov(a.rcx, a.qword[a.rsp + a.r15 * 8 + layout.filled_end + 8]);
+        a.mov(a.qword[a.rsp + a.rcx * 8 + layout.filled + 8], a.r14);
+        a.lea(a.rcx, a.ptr[a.rcx + 1]);
+        a.mov(a.qword[a.rsp + a.r15 * 8 + layout.filled_end + 8], a.rcx);
+        a.L(is_listed);
+        a.mov(a.r15, a.qword[a.r14 + region_physical]);
+        a.mov(a.rcx, below(layout.scratch[0]));
+        a.lea(a.r15, a.ptr[a.r15 + a.rcx]);
+        a.mov(a.qword[a.r14 + region_physical], a.r15);
+        a.mov(a.r15, below(layout.missed));
+        a.mov(a.ecx, a.dword[a.r15 + offsetof(RegionUse, until_growth)]);
+        a.lea(a.ecx, a.ptr[a.rcx - 1]);
+        a.mov(a.dword[a.r15 + offsetof(RegionUse, until_growth)], a.ecx);
+        a.jrcxz(grow);
+        a.mov(a.r14, a.qword[a.r14 + region_addend]);
+        a.mov(a.ecx, 0);
+        a.mov(below(layout.missed), a.rcx);
+        a.ret();
+        a.L(grow);
+        a.jmp(grow_, Assembler::T_NEAR);
+    }
+
+    // Called as fill_region is, when the region has been filled: C++ makes it larger.
+    void emit_grow_region() {
+        Label grown;
+        a.L(grow_);
+        a.pop(a.state(layout.resume));
+        save_registers();
+        a.mov(a.ebp, a.state32(layout.vectors_in_memory));
+        save_vectors();
+        a.mov(a.rbx, a.rsp);
+        a.mov(a.rdi, a.rsp);
+        a.mov(a.rsi, a.state(layout.missed));
+        a.mov(a.rsp, a.state(layout.host_rsp));
+        a.mov(a.rax, reinterpret_cast<std::uintptr_t>(services_.grow_region));
+        a.call(a.rax);
+        a.mov(a.rsp, a.rbx);
+        a.mov(a.r14, a.rax);
+        a.test(a.ebp, a.ebp);
+        a.jne(grown, Assembler::T_NEAR);
+        load_vector_registers();
+        a.L(grown);
+        load_registers();
+        a.mov(a.ecx, 0);
+        a.mov(a.state(layout.missed), a.rcx);
+        a.jmp(a.state(layout.resume));
+    }
+
     Assembler& a;
     const StateLayout& layout;
-    InterpretFunction interpret_;
-    Label leave_, saved_;
+    Services services_;
+    Label leave_, saved_, grow_;
 };
 
 } // namespace
 
-Stubs emit_stubs(Assembler& assembler, InterpretFunction interpret) {
-    return StubEmitter(assembler, interpret).emit();
+Stubs emit_stubs(Assembler& assembler, const Services& services) {
+    return StubEmitter(assembler, services).emit();
 }
 
 } // namespace strata::cpu::translator

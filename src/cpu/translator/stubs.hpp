@@ -15,13 +15,19 @@ struct Stubs {
     // leaves.
     const std::uint8_t* interpret = nullptr;
     const std::uint8_t* interpret_with_vectors = nullptr; // and has the vector registers loaded after
-    // Called with R14 = Site*: loads the vector registers, or leaves in front of the instruction.
+    // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction.
     const std::uint8_t* load_vectors = nullptr;
+    // By view, for reads and for writes. Called with rCX = linear address, R14 = RegionUse*: if the TLB has
+    // the page, it fills the region and returns rCX = 0, R14 = the addend. Uses R15; changes no flags.
+    std::array<std::array<const std::uint8_t*, 2>, 4> fill_region{};
 };
 
-// `interpret` is called with the processor and the site, and returns whether to leave.
-using InterpretFunction = std::uint64_t (*)(interpreter::Cpu*, const Site*);
+// What stubs call in C++.
+struct Services {
+    std::uint64_t (*interpret)(interpreter::Cpu*, const Site*);  // returns whether to leave
+    std::uint64_t (*grow_region)(interpreter::Cpu*, RegionUse*); // returns the addend
+};
 
-[[nodiscard]] Stubs emit_stubs(Assembler& assembler, InterpretFunction interpret);
+[[nodiscard]] Stubs emit_stubs(Assembler& assembler, const Services& services);
 
 } // namespace strata::cpu::translator

@@ -7,7 +7,10 @@
 #include "cpu/translator/traps.hpp"
 #include "cpu/x86/mxcsr.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 namespace strata::cpu::translator {
 
@@ -16,8 +19,8 @@ using interpreter::Cpu;
 
 namespace {
 
-constexpr std::size_t most_bytes_of_instruction = 400; // of host code, slow paths and all
-constexpr std::size_t most_bytes_of_stubs = 4096;
+constexpr std::size_t most_bytes_of_trace = 64 << 10; // of host code, slow paths and all
+constexpr std::size_t most_bytes_of_stubs = 16 << 10;
 
 // RFLAGS' arithmetic bits as LAHF and SETO give them: AH and AL.
 std::uint32_t pack_flags(std::uint64_t arithmetic) {
@@ -42,15 +45,19 @@ Translator::Translator(Frame& frame, CodeMemory code, std::uint32_t runs_before_
     : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)),
       runs_before_translation_(runs_before_translation) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
-    stubs_ = emit_stubs(assembler, interpret);
+    stubs_ = emit_stubs(assembler, {interpret, grow_region});
     code_.take(assembler.getSize());
     stubs_size_ = code_.used();
     const std::uintptr_t entry = code_.executable(stubs_.enter);
     std::memcpy(&enter_, &entry, sizeof entry);
     cpu_.set_accelerator(this);
+    cpu_.tlb_.set_observer(&frame_.native.regions);
 }
 
-Translator::~Translator() { cpu_.set_accelerator(nullptr); }
+Translator::~Translator() {
+    cpu_.tlb_.set_observer(nullptr);
+    cpu_.set_accelerator(nullptr);
+}
 
 // ---- running ----
 
@@ -70,7 +77,16 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     }
     native.flags = pack_flags(cpu->flags.arithmetic());
     native.vectors_unusable = unmasked(*cpu) ? 1 : 0;
+    if (native.missed != 0) { // now the TLB has it
+        grow_region(cpu, reinterpret_cast<RegionUse*>(std::exchange(native.missed, 0)));
+    }
     return leave ? 1 : 0;
+}
+
+std::uint64_t Translator::grow_region(Cpu* cpu, RegionUse* use) {
+    NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
+    native.regions.fill(*use, cpu->tlb_.data(static_cast<unsigned>(use->view)), native.missed_at);
+    return native.regions.regions[use->number].addend;
 }
 
 void Translator::renew(bool user) {
@@ -109,9 +125,17 @@ void Translator::enter(const NativeBlock& native) {
     ++cpu_.retired_;
 }
 
+// Behind a check that accesses share: a larger region may help.
+bool Translator::fails_always(RegionUse& use) {
+    constexpr std::uint32_t attempts = 8;
+    frame_.native.missed = 0;
+    grow_region(&cpu_, &use);
+    return ++use.failures > attempts;
+}
+
 bool Translator::execute(Block& block) {
     look_at_state();
-    NativeBlock* native = native_of(block);
+    NativeBlock* native = native_of(block, false);
     if (native == nullptr || !runnable(*native)) {
         return false;
     }
@@ -131,53 +155,65 @@ bool Translator::execute(Block& block) {
         if (cpu_.blocks_.epoch() != epoch) {
             return true; // the link went with all the rest
         }
-        native = native_of(next);
+        const bool plain = link != nullptr && link->plain != nullptr;
+        native = native_of(next, plain);
         if (native == nullptr || !runnable(*native)) {
             return true;
         }
-        connect(link, *native);
+        if (!plain || fails_always(*link->plain)) {
+            connect(link, *native);
+        }
     }
 }
 
 // ---- translating ----
 
-NativeBlock* Translator::native_of(Block& block) {
+NativeBlock* Translator::native_of(Block& block, bool plain) {
     if (block.key == Block::dead || block.second_page != Block::dead ||
         cpu_.code_mode_.size != interpreter::CodeMode::Size::bits64) {
         return nullptr;
     }
     for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
-        if (native->linear == cpu_.rip()) {
+        if (native->linear == cpu_.rip() && native->plain == plain) {
             return native;
         }
     }
-    if (++block.runs < runs_before_translation_) {
+    if (!plain && ++block.runs < runs_before_translation_) {
         return nullptr;
     }
-    return translate(block);
+    return translate(block, plain);
 }
 
-NativeBlock* Translator::translate(Block& block) {
-    if (code_.left() < (block.count + 2) * most_bytes_of_instruction) {
+// The trace that begins with the block; it goes when the block goes, so that takes all of its granules.
+NativeBlock* Translator::translate(Block& block, bool plain) {
+    if (code_.left() < most_bytes_of_trace) {
         return nullptr;
     }
-    const std::byte* bytes =
-        cpu_.shared_.memory().host(block.key >> interpreter::CodeMode::key_bits, block.bytes);
-    if (bytes == nullptr) {
+    const memory::GuestPhysical page =
+        block.key >> interpreter::CodeMode::key_bits & ~(memory::page_size - 1);
+    const std::byte* host = cpu_.shared_.memory().host(page, memory::page_size);
+    if (host == nullptr) {
+        return nullptr;
+    }
+    const std::uint64_t linear = cpu_.rip();
+    std::array<std::uint8_t, memory::page_size> bytes;
+    std::memcpy(bytes.data(), host, bytes.size());
+    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, linear);
+    block.granules |= trace_.granules();
+    cpu_.mark_code(page, block.granules);
+    if (trace_.instructions().empty() || block.key == Block::dead || !trace_.unchanged(bytes, host)) {
         return nullptr;
     }
     auto native = std::make_unique<NativeBlock>();
-    native->linear = cpu_.rip();
+    native->linear = linear;
     native->user = cpu_.code_mode_.user;
+    native->plain = plain;
     native->start = code_.next();
     native->entry = code_.executable(native->start);
     Assembler assembler(layout_, native->start, code_.left());
-    BlockCompiler compiler(assembler, stubs_, cpu_.decoder_->zydis(cpu_.code_mode_.size), host_model(),
-                           cpu_.code_mode_.data, *native);
-    if (!compiler.compile(block, std::span(reinterpret_cast<const std::uint8_t*>(bytes), block.bytes))) {
-        block.runs = 0;
-        return nullptr;
-    }
+    BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), cpu_.code_mode_.data,
+                           *native);
+    compiler.compile(trace_);
     code_.take(assembler.getSize());
     add_traps(compiler.traps());
     native->block = &block;
@@ -188,14 +224,16 @@ NativeBlock* Translator::translate(Block& block) {
 }
 
 void Translator::add_traps(std::span<const Trap> traps) {
+    const std::size_t before = traps_.size();
     for (const Trap& trap : traps) {
-        traps_[code_.executable(trap.instruction)] = code_.executable(trap.handler);
+        traps_.emplace_back(code_.executable(trap.instruction), code_.executable(trap.handler));
     }
+    std::sort(traps_.begin() + static_cast<std::ptrdiff_t>(before), traps_.end());
 }
 
 std::uintptr_t Translator::trap_handler(std::uintptr_t instruction) const {
-    const auto found = traps_.find(instruction);
-    return found == traps_.end() ? 0 : found->second;
+    const auto found = std::ranges::lower_bound(traps_, instruction, {}, &HostTrap::first);
+    return found == traps_.end() || found->first != instruction ? 0 : found->second;
 }
 
 // ---- linking ----
@@ -219,7 +257,7 @@ void Translator::connect(Link* link, NativeBlock& to) {
         const std::uint32_t negative = std::uint32_t{0} - frame_.native.generations[to.user];
         std::memcpy(link->generation, &negative, sizeof negative);
     }
-    patch(link->jump, to.start);
+    patch(link->jump, link->vectors_loaded ? to.start_with_vectors : to.start);
 }
 
 void Translator::unlink(Link& link) {
@@ -236,7 +274,7 @@ void Translator::drop(NativeBlock& native) {
     while (!native.incoming.empty()) {
         unlink(*native.incoming.back());
     }
-    for (Link& link : std::span(native.links).first(native.link_count)) {
+    for (Link& link : native.links) {
         unlink(link);
     }
     native.block = nullptr;
@@ -257,6 +295,7 @@ void Translator::discard_all() {
         jumps.clear();
     }
     blocks_.clear();
+    frame_.native.regions.clear();
     traps_.clear();
     code_.shrink(stubs_size_);
 }

@@ -7,9 +7,11 @@
 #include "cpu/translator/layout.hpp"
 #include "cpu/translator/native_block.hpp"
 #include "cpu/translator/stubs.hpp"
+#include "cpu/translator/trace.hpp"
 
 #include <memory>
-#include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace strata::cpu::translator {
 
@@ -31,10 +33,12 @@ public:
 
 private:
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
+    static std::uint64_t grow_region(interpreter::Cpu* cpu, RegionUse* use);
 
-    [[nodiscard]] NativeBlock* native_of(interpreter::Block& block);
-    [[nodiscard]] NativeBlock* translate(interpreter::Block& block);
+    [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
+    [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
     void add_traps(std::span<const struct Trap> traps);
+    [[nodiscard]] bool fails_always(RegionUse& use);
     [[nodiscard]] bool runnable(const NativeBlock& native) const;
     void enter(const NativeBlock& native);
     void connect(Link* link, NativeBlock& to);
@@ -49,10 +53,12 @@ private:
     CodeMemory code_;
     std::uint32_t runs_before_translation_;
     Stubs stubs_;
+    Trace trace_;
     std::size_t stubs_size_ = 0;
     void (*enter_)(interpreter::Cpu*) = nullptr;
     std::vector<std::unique_ptr<NativeBlock>> blocks_;
-    std::unordered_map<std::uintptr_t, std::uintptr_t> traps_; // by the host instruction's address
+    using HostTrap = std::pair<std::uintptr_t, std::uintptr_t>; // the host instruction, its handler
+    std::vector<HostTrap> traps_;                               // in order: code grows upwards
     // The processor's when last looked at; and the translator's own, of which each kind of code has the one
     // under which its jump cache and its links into other pages hold.
     std::uint64_t generation_ = 0, global_generation_ = 0;

@@ -1,0 +1,41 @@
+// A guest instruction while it is translated, as Zydis sees it.
+#pragma once
+
+#include <Zydis/Zydis.h>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace strata::cpu::translator {
+
+struct Decoded {
+    ZydisDecodedInstruction info;
+    std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
+
+    [[nodiscard]] std::span<const ZydisDecodedOperand> visible() const {
+        return std::span(operands).first(info.operand_count_visible);
+    }
+
+    [[nodiscard]] std::span<const ZydisDecodedOperand> all() const {
+        return std::span(operands).first(info.operand_count);
+    }
+
+    // The condition code of Jcc in the order of its encoding; empty for the others.
+    [[nodiscard]] std::optional<unsigned> jump_condition() const {
+        if (info.meta.category != ZYDIS_CATEGORY_COND_BR) {
+            return std::nullopt;
+        }
+        const unsigned opcode = info.opcode;
+        const bool jcc = (info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (opcode & 0xF0) == 0x70) ||
+                         (info.opcode_map == ZYDIS_OPCODE_MAP_0F && (opcode & 0xF0) == 0x80);
+        return jcc ? std::optional(opcode & 0xF) : std::nullopt;
+    }
+
+    // JMP to an address that it holds itself.
+    [[nodiscard]] bool direct_jump() const {
+        return info.mnemonic == ZYDIS_MNEMONIC_JMP && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+    }
+};
+
+} // namespace strata::cpu::translator

@@ -1,0 +1,35 @@
+// Addresses of operands, in guest registers.
+#pragma once
+
+#include "cpu/translator/decoded.hpp"
+
+#include <cstdint>
+
+namespace strata::cpu::translator {
+
+// A linear address: base + index * scale + displacement + a segment's base. Registers are the guest's.
+struct EffectiveAddress {
+    static constexpr int none = -1;
+    int base = none, index = none;
+    unsigned scale = 1;
+    std::int64_t displacement = 0; // with no register: the whole address
+    int segment = none;            // FS or GS
+};
+
+// The guest register (0 to 15) of which `name` is all or a part.
+[[nodiscard]] unsigned number_of(ZydisRegister name);
+// Of an explicit memory operand of an instruction that `next_rip` follows.
+[[nodiscard]] EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip);
+// Whether the operand is one whose address translated code can make.
+[[nodiscard]] bool addressable(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand);
+// The memory operand that is written in the instruction, or null.
+[[nodiscard]] const ZydisDecodedOperand* memory_operand(const Decoded& decoded);
+
+[[nodiscard]] inline bool is_written(const ZydisDecodedOperand& operand) {
+    return (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+}
+
+// Of what is on the stack, `displacement` from where rSP points.
+[[nodiscard]] EffectiveAddress on_stack(std::int64_t displacement);
+
+} // namespace strata::cpu::translator

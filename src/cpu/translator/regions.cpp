@@ -1,0 +1,122 @@
+#include "cpu/translator/regions.hpp"
+
+namespace strata::cpu::translator {
+
+using interpreter::page_of;
+using interpreter::tag_of;
+using interpreter::TlbEntry;
+using interpreter::TlbSet;
+
+namespace {
+
+constexpr std::uint64_t most_pages = 512; // of a region, each way from where it was looked for
+constexpr std::uint32_t first_growth = 4, next_growth = 64, after_no_growth = 4096;
+
+std::uint64_t base_of(const Region& region) { return std::uint64_t{0} - region.minus_base; }
+
+std::uint64_t bytes_of(const Region& region, const RegionUse& use) {
+    return (std::uint64_t{0} - region.minus_limit) + use.last;
+}
+
+} // namespace
+
+bool Regions::take(RegionUse& use) {
+    if (taken_ == capacity) {
+        return false;
+    }
+    use.until_growth = first_growth;
+    use.number = taken_++;
+    uses_[use.number] = &use;
+    regions[use.number].physical = 0;
+    regions[use.number].drop();
+    return true;
+}
+
+void Regions::clear() {
+    taken_ = 0;
+    filled_end = {0, capacity};
+}
+
+void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
+    const auto& tags = use.writes ? set.write_tags : set.read_tags;
+    const std::uint64_t page = page_of(linear), addend = set.addends[TlbSet::index(page)];
+    const std::uint64_t physical = set.physicals[TlbSet::index(page)];
+    std::uint64_t all = TlbEntry::global, any = 0;
+    const auto belongs = [&](std::uint64_t other) {
+        const unsigned place = TlbSet::index(other);
+        const std::uint64_t distance = other - page;
+        if (tags[place] != tag_of(other) || set.addends[place] != addend ||
+            page_of(set.physicals[place]) != page_of(physical) + distance) {
+            return false;
+        }
+        all &= set.physicals[place];
+        any |= set.physicals[place] & TlbEntry::large;
+        return true;
+    };
+    if (!belongs(page)) {
+        return;
+    }
+    std::uint64_t first = page, pages = 1;
+    while (pages < most_pages && belongs(page + pages * memory::page_size)) {
+        ++pages;
+    }
+    for (std::uint64_t more = 0; more < most_pages && belongs(first - memory::page_size); ++more) {
+        first -= memory::page_size;
+        ++pages;
+    }
+    use.until_growth = pages > 1 ? next_growth : after_no_growth;
+    const std::uint64_t size = pages * memory::page_size;
+    if (size <= use.last) {
+        return;
+    }
+    Region& region = regions[use.number];
+    region = {std::uint64_t{0} - first, use.last - size, addend,
+              (page_of(physical) - (page - first)) | all | any | (region.physical & Region::lists)};
+    add_to_list(region);
+}
+
+// ---- dropping: it costs no more than the filling did ----
+
+void Regions::add_to_list(Region& region) {
+    const bool upper_half = (base_of(region) & sign) != 0;
+    const unsigned number = upper_half && (region.physical & TlbEntry::global) != 0 ? 1 : 0;
+    if ((region.physical & list_bits[number]) == 0) {
+        region.physical |= list_bits[number];
+        filled[filled_end[number]++] = &region;
+    }
+}
+
+void Regions::drop_list(unsigned number) {
+    for (Region* region : list(number)) {
+        region->drop();
+        region->physical &= ~list_bits[number];
+    }
+    filled_end[number] = std::size_t{number} * capacity;
+}
+
+void Regions::flushed_all() {
+    drop_list(0);
+    drop_list(1);
+}
+
+void Regions::flushed_but_global() { drop_list(0); }
+
+void Regions::invalidated(std::uint64_t linear) {
+    drop_list(0);
+    if ((linear & sign) != 0) {
+        drop_list(1);
+    }
+}
+
+void Regions::writes_forbidden(memory::GuestPhysical page) {
+    for (const unsigned number : {0U, 1U}) {
+        for (Region* region : list(number)) {
+            const RegionUse& use = *uses_[static_cast<std::size_t>(region - regions.data())];
+            if (use.writes && page - page_of(region->physical) < bytes_of(*region, use)) {
+                region->drop();
+            }
+        }
+    }
+}
+
+} // namespace strata::cpu::translator

@@ -1,0 +1,152 @@
+#include "cpu/translator/sharing.hpp"
+
+#include "cpu/x86/state.hpp"
+
+#include <algorithm>
+#include <ranges>
+
+namespace strata::cpu::translator {
+
+namespace {
+
+constexpr std::int64_t most_reach = 256; // of a group, in bytes: the more, the more often it crosses pages
+constexpr std::int64_t word = 8;
+
+bool is_whole(const ZydisDecodedOperand& operand) {
+    return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_GPR64;
+}
+
+bool is_general(const ZydisDecodedOperand& operand) {
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
+    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 || kind == ZYDIS_REGCLASS_GPR32 ||
+           kind == ZYDIS_REGCLASS_GPR64;
+}
+
+// What an instruction adds to its first operand, a whole register, if that is a constant.
+std::optional<std::int64_t> added_constant(const Decoded& decoded) {
+    const ZydisDecodedOperand& second = decoded.operands[1];
+    const bool immediate =
+        decoded.info.operand_count_visible == 2 && second.type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+    switch (decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_INC: return 1;
+    case ZYDIS_MNEMONIC_DEC: return -1;
+    case ZYDIS_MNEMONIC_ADD: return immediate ? std::optional(second.imm.value.s) : std::nullopt;
+    case ZYDIS_MNEMONIC_SUB: return immediate ? std::optional(-second.imm.value.s) : std::nullopt;
+    default: return std::nullopt;
+    }
+}
+
+bool within_reach(const AccessGroup& group, std::int64_t offset, unsigned size) {
+    return std::max(group.end, offset + size) - std::min(group.lowest, offset) <= most_reach;
+}
+
+} // namespace
+
+void Sharing::plan(std::span<const TraceInstruction> instructions) {
+    groups_.clear();
+    origins_.clear();
+    accesses_.assign(instructions.size(), {});
+    for (unsigned guest = 0; guest < values_.size(); ++guest) {
+        forget(guest);
+    }
+    for (std::size_t i = 0; i < instructions.size(); ++i) {
+        added_ = 0;
+        current_ = &accesses_[i];
+        plan(instructions[i]);
+    }
+}
+
+void Sharing::plan(const TraceInstruction& instruction) {
+    if (!instruction.known) {
+        std::ranges::for_each(std::views::iota(0U, 16U), [&](unsigned guest) { forget(guest); });
+        return;
+    }
+    const Decoded& decoded = instruction.decoded;
+    const ZydisDecodedOperand* memory = memory_operand(decoded);
+    if (memory != nullptr && addressable(decoded.info, *memory)) {
+        add(address_of(*memory, instruction.next_rip()), memory->size / 8U, is_written(*memory));
+    }
+    switch (decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_CALL: add(on_stack(-word), word, true); break;
+    case ZYDIS_MNEMONIC_POP:
+    case ZYDIS_MNEMONIC_RET: add(on_stack(0), word, false); break;
+    case ZYDIS_MNEMONIC_LEAVE: add({.base = x86::rbp}, word, false); break;
+    default: break;
+    }
+    follow(instruction);
+}
+
+void Sharing::add(const EffectiveAddress& address, unsigned size, bool writes) {
+    if (added_ == most_accesses) {
+        return;
+    }
+    Origin origin{.segment = address.segment};
+    std::int64_t offset = address.displacement;
+    if (address.base != EffectiveAddress::none) {
+        const Value& value = values_[static_cast<unsigned>(address.base)];
+        origin.base = value.name;
+        offset += value.offset;
+    }
+    if (address.index != EffectiveAddress::none) {
+        const Value& value = values_[static_cast<unsigned>(address.index)];
+        origin.index = value.name;
+        origin.scale = address.scale;
+        offset += value.offset * static_cast<std::int64_t>(address.scale);
+    }
+    // The latest group of its kind: an earlier one was out of reach.
+    auto group = groups_.size();
+    while (group-- > 0 && !(origins_[group] == origin)) {
+    }
+    if (group >= groups_.size() || !within_reach(groups_[group], offset, size)) {
+        group = groups_.size();
+        groups_.push_back({offset, offset + size, 0, false});
+        origins_.push_back(origin);
+    }
+    AccessGroup& found = groups_[group];
+    found.lowest = std::min(found.lowest, offset);
+    found.end = std::max(found.end, offset + size);
+    found.writes |= writes;
+    ++found.accesses;
+    (*current_)[added_++] = {static_cast<unsigned>(group), offset};
+}
+
+// What the instruction does to the values of registers.
+void Sharing::follow(const TraceInstruction& instruction) {
+    const Decoded& decoded = instruction.decoded;
+    const ZydisDecodedOperand& first = decoded.operands[0];
+    const bool whole = decoded.info.operand_count_visible > 0 && is_whole(first);
+    std::optional<std::pair<unsigned, Value>> known;
+    if (whole && added_constant(decoded)) {
+        const unsigned guest = number_of(first.reg.value);
+        known = {guest, {values_[guest].name, values_[guest].offset + *added_constant(decoded)}};
+    } else if (whole && decoded.info.mnemonic == ZYDIS_MNEMONIC_MOV && is_whole(decoded.operands[1])) {
+        known = {number_of(first.reg.value), values_[number_of(decoded.operands[1].reg.value)]};
+    } else if (whole && decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == 64) {
+        const EffectiveAddress address = address_of(decoded.operands[1], instruction.next_rip());
+        if (address.base != EffectiveAddress::none && address.index == EffectiveAddress::none) {
+            Value value = values_[static_cast<unsigned>(address.base)];
+            value.offset += address.displacement;
+            known = {number_of(first.reg.value), value};
+        }
+    } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_PUSH && decoded.info.operand_width == 64) {
+        known = {x86::rsp, {values_[x86::rsp].name, values_[x86::rsp].offset - word}};
+    } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_POP && whole &&
+               number_of(first.reg.value) != x86::rsp) {
+        forget(number_of(first.reg.value));
+        known = {x86::rsp, {values_[x86::rsp].name, values_[x86::rsp].offset + word}};
+        values_[x86::rsp] = known->second;
+        return;
+    }
+    for (const ZydisDecodedOperand& operand : decoded.all()) {
+        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_written(operand) && is_general(operand)) {
+            forget(number_of(operand.reg.value));
+        }
+    }
+    if (known) {
+        values_[known->first] = known->second;
+    }
+}
+
+} // namespace strata::cpu::translator

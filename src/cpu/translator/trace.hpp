@@ -1,0 +1,61 @@
+// The instructions that are translated together: from one on, through forward jumps and past conditional
+// ones, to where nobody knows how it goes on. All in one page.
+#pragma once
+
+#include "cpu/interpreter/code_mode.hpp"
+#include "cpu/interpreter/insn.hpp"
+#include "cpu/translator/decoded.hpp"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace strata::cpu::interpreter {
+class Decoder;
+}
+
+namespace strata::cpu::translator {
+
+struct TraceInstruction {
+    interpreter::Insn insn;
+    std::uint64_t rip = 0; // its own
+    bool known = false;    // `decoded` is what it is; else only the interpreter knows
+    Decoded decoded;
+
+    [[nodiscard]] std::uint64_t next_rip() const { return rip + insn.length; }
+
+    // Of a branch that holds its target.
+    [[nodiscard]] std::uint64_t target() const { return next_rip() + decoded.operands[0].imm.value.u; }
+};
+
+class Trace {
+public:
+    // From `linear` on, whose page's bytes are `page`.
+    void find(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
+              std::span<const std::uint8_t> page, std::uint64_t linear);
+
+    [[nodiscard]] std::span<const TraceInstruction> instructions() const {
+        return std::span(instructions_).first(count_);
+    }
+
+    // Of the page: what was looked at.
+    [[nodiscard]] std::uint64_t granules() const { return granules_; }
+
+    // Whether two copies of the page agree in that.
+    [[nodiscard]] bool unchanged(std::span<const std::uint8_t> before, const std::byte* now) const;
+
+    // Whether a jump leads back to the first instruction.
+    [[nodiscard]] bool loops() const { return loops_; }
+
+private:
+    [[nodiscard]] bool contains(std::uint64_t rip) const;
+    // Where the trace goes on behind its last instruction, if it does.
+    [[nodiscard]] std::optional<std::uint64_t> successor(bool ends_block);
+
+    std::vector<TraceInstruction> instructions_; // kept for the next time: it is large
+    std::size_t count_ = 0;
+    std::uint64_t granules_ = 0;
+    bool loops_ = false;
+};
+
+} // namespace strata::cpu::translator
