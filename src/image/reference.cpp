@@ -154,7 +154,8 @@ std::string Reference::familiar_name() const {
     }
     const bool is_official =
         repository.starts_with(official) && repository.find('/', official.size()) == std::string::npos;
-    return is_official ? repository.substr(official.size()) : repository;
+    const auto shown = is_official ? repository.substr(official.size()) : repository;
+    return names_registry(shown) ? name() : shown; // not where the first word would be taken for a registry
 }
 
 std::string Reference::familiar() const {

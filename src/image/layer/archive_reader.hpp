@@ -22,7 +22,7 @@ using Source = std::function<Result<std::span<const std::byte>>()>;
 // The bytes of an open file, from where it stands.
 [[nodiscard]] Source file_source(int fd, std::string name);
 
-// Decompresses what it recognises (gzip, zstd, xz, bzip2, …); anything else comes through as it is.
+// Decompresses gzip, zstd, xz and bzip2; anything else comes through as it is.
 [[nodiscard]] Result<Source> decompressed(Source source, std::string name);
 
 // A tar archive, entry by entry.

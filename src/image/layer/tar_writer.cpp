@@ -1,5 +1,7 @@
 #include "image/layer/tar_writer.hpp"
 
+#include "image/layer/utf8_locale.hpp"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/format.h>
@@ -55,6 +57,7 @@ std::unexpected<Error> TarWriter::failure() const {
 }
 
 Result<void> TarWriter::begin_entry(archive_entry* entry) {
+    const Utf8Locale names;
     if (archive_write_header(state_->writer.get(), entry) < ARCHIVE_WARN) {
         return failure();
     }

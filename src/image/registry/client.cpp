@@ -89,12 +89,17 @@ std::unexpected<Error> RegistryClient::refusal(const std::string& what, const Ht
     return error;
 }
 
-// A Location may be relative, and is followed by hand: only to the same kind of place.
-std::string RegistryClient::resolve(const std::string& location) const {
+// A Location may be relative, and is followed by hand: never from https to a plainer way.
+Result<std::string> RegistryClient::resolve(const std::string& location) const {
     if (location.starts_with("/")) {
         return base_ + location;
     }
-    return location;
+    if (location.starts_with("https://") ||
+        (location.starts_with("http://") && base_.starts_with("http://"))) {
+        return location;
+    }
+    return fail(fmt::format("{}: it wants an upload at '{}', which is no safe place", host_,
+                            location.substr(0, 200)));
 }
 
 Result<HttpAnswer> RegistryClient::request(HttpRequest request, const std::string& more_scope) {
@@ -103,7 +108,7 @@ Result<HttpAnswer> RegistryClient::request(HttpRequest request, const std::strin
         request.headers = plain_headers;
         {
             const std::scoped_lock lock(mutex_);
-            if (!authorization_.empty()) {
+            if (!authorization_.empty() && request.url.starts_with(base_ + "/")) { // nobody else's business
                 request.headers.push_back("Authorization: " + authorization_);
             }
         }
@@ -249,7 +254,9 @@ Result<void> RegistryClient::fetch_rest(const Descriptor& blob, Download& downlo
         begun = true;
         if (taken && download.writer.size() + data.size() > blob.size) {
             taken = fail(fmt::format("blob {} is longer than the {} bytes that its manifest says",
-                                     blob.digest.text(), blob.size));
+                                     blob.digest.text(), blob.size),
+                         "it was damaged or changed on its way, or at its source; nothing of it was kept");
+            download.writer.discard();
         }
         if (taken) {
             taken = download.writer.write(data);
@@ -319,8 +326,10 @@ Result<bool> RegistryClient::mount_blob(const Digest& digest, const std::string&
         return std::unexpected(answer.error());
     }
     if (answer->status == 202) { // it began an upload instead, which is given up
-        const auto begun = request({.method = "DELETE", .url = resolve(answer->header("location"))});
-        return begun ? Result<bool>(false) : std::unexpected(begun.error());
+        const auto location = resolve(answer->header("location"));
+        const auto given_up = location ? request({.method = "DELETE", .url = *location})
+                                       : Result<HttpAnswer>(std::unexpected(location.error()));
+        return given_up ? Result<bool>(false) : std::unexpected(given_up.error());
     }
     return answer->status == 201;
 }
@@ -334,11 +343,15 @@ Result<void> RegistryClient::push_blob(const Descriptor& blob, int file,
         if (begun && begun->status != 202) {
             return refusal(what, *begun);
         }
-        const auto location = begun ? resolve(begun->header("location")) : "";
+        const auto location =
+            begun ? resolve(begun->header("location")) : Result<std::string>(std::unexpected(begun.error()));
+        if (begun && !location) {
+            return std::unexpected(location.error());
+        }
         const auto done =
             !begun ? Result<HttpAnswer>(std::unexpected(begun.error()))
                    : request({.method = "PUT",
-                              .url = location + (location.find('?') == std::string::npos ? "?" : "&") +
+                              .url = *location + (location->find('?') == std::string::npos ? "?" : "&") +
                                      "digest=" + url_encode(blob.digest.text()),
                               .headers = {"Content-Type: application/octet-stream"},
                               .file = file,

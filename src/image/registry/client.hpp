@@ -27,6 +27,8 @@ public:
     RegistryClient(const Settings& settings, const std::string& host, std::string repository, Access access,
                    Credentials credentials);
 
+    [[nodiscard]] const std::string& host() const { return host_; }
+
     // Asks for nothing but whether the credentials are good. Returns an identity token if the registry gives
     // one.
     [[nodiscard]] Result<void> check_login();
@@ -59,7 +61,7 @@ private:
                                                   const std::string& more_scope);
     [[nodiscard]] Result<void> fetch_rest(const Descriptor& blob, Download& download);
     [[nodiscard]] std::unexpected<Error> refusal(const std::string& what, const HttpAnswer& answer) const;
-    [[nodiscard]] std::string resolve(const std::string& location) const;
+    [[nodiscard]] Result<std::string> resolve(const std::string& location) const;
 
     std::string host_, base_, repository_;
     Access access_;

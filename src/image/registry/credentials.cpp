@@ -6,6 +6,8 @@
 #include "image/reference.hpp"
 #include "image/registry/credential_helper.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -147,7 +149,11 @@ Result<std::string> keep_credentials(const std::string& registry, const Credenti
         return std::unexpected(document.error());
     }
     const auto key = key_of(registry);
-    auto& entry = (*document)["auths"][key];
+    auto& entries = (*document)["auths"];
+    if (!entries.is_object()) {
+        entries = Json::object();
+    }
+    auto& entry = entries[key];
     if (const auto helper = helper_in(*document, registry); !helper.empty()) {
         if (auto told = tell_helper(helper, key, credentials); !told) {
             return std::unexpected(told.error());
@@ -195,6 +201,16 @@ std::string base64_encode(std::string_view text) {
 }
 
 Result<std::string> base64_decode(std::string_view text) {
+    // The library takes padding anywhere, and what is no digit for an end.
+    const auto digits = text.substr(0, text.find('='));
+    const bool padded =
+        text.size() - digits.size() <= 2 && text.substr(digits.size()).find_first_not_of('=') == text.npos;
+    const bool known = std::ranges::all_of(digits, [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '/';
+    });
+    if (!padded || !known) {
+        return fail("not base64");
+    }
     std::string plain(text.size() / 4 * 3 + 3, '\0');
     const int size =
         EVP_DecodeBlock(reinterpret_cast<unsigned char*>(plain.data()),

@@ -61,14 +61,21 @@ Result<void> Puller::fetch_blob(const Descriptor& blob, bool is_layer, const std
         show("Already exists");
         return {};
     }
-    const auto fetched = client_.fetch_blob(
-        blob, **writer, stop, [&](std::uint64_t done) { show("Downloading", done, blob.size); });
+    const auto report = [&](std::uint64_t done) { show("Downloading", done, blob.size); };
+    const bool resumed = (*writer)->size() > 0;
+    auto fetched = client_.fetch_blob(blob, **writer, stop, report);
+    if (fetched && resumed &&
+        (*writer)->digest() != blob.digest) { // what was here came from a source that lied
+        fetched = (*writer)->restart();
+        fetched = fetched ? client_.fetch_blob(blob, **writer, stop, report) : fetched;
+    }
     if (!fetched) {
         return fetched;
     }
-    const auto committed = (*writer)->commit(lease_);
-    if (!committed) {
-        return std::unexpected(committed.error());
+    if (const auto committed = (*writer)->commit(lease_); !committed) {
+        auto error = committed.error();
+        error.message = fmt::format("{}: {}", client_.host(), error.message);
+        return std::unexpected(std::move(error));
     }
     show("Pull complete");
     return {};

@@ -41,7 +41,7 @@ BlobWriter::BlobWriter(std::string blobs, std::string path, FileDescriptor file,
       keep_(expected_.has_value()) {}
 
 BlobWriter::~BlobWriter() {
-    if (file_ && !keep_) {
+    if (file_ && (!keep_ || size_ == 0)) {
         unlink(path_.c_str());
     }
 }
@@ -77,7 +77,7 @@ Result<void> BlobWriter::restart() {
 Result<Digest> BlobWriter::commit(Lease& lease) {
     auto digest = hasher_.digest();
     if (expected_ && digest != *expected_) {
-        keep_ = false; // nothing good can be added to this
+        discard();
         return fail(fmt::format("content has the digest {}, not {}", digest.text(), expected_->text()),
                     "it was damaged or changed on its way, or at its source; nothing of it was kept");
     }
@@ -205,10 +205,15 @@ std::uint64_t Blobs::sweep_ingest(bool partial) const {
             continue;
         }
         const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-        if (file && lock_if_free(file.get())) {
-            freed += size_of(file.get());
-            unlink(path.c_str());
+        if (!file || !lock_if_free(file.get())) {
+            continue;
         }
+        if (entry.is_directory(ignored)) { // a layer that was being unpacked
+            std::filesystem::rename(path, store_ + "/trash/" + entry.path().filename().string(), ignored);
+            continue;
+        }
+        freed += size_of(file.get());
+        unlink(path.c_str());
     }
     return freed;
 }

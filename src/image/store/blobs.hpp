@@ -17,7 +17,7 @@ namespace strata::image {
 class Blobs;
 
 // A blob on its way in. Destroyed unfinished, it leaves nothing; a download leaves what it has, to be
-// resumed.
+// resumed, unless that was found to be wrong.
 class BlobWriter {
 public:
     ~BlobWriter();
@@ -35,6 +35,10 @@ public:
 
     // Forgets what was written.
     [[nodiscard]] Result<void> restart();
+
+    // What was written is wrong: nothing good can be added to it.
+    void discard() { keep_ = false; }
+
     // Gives the blob its name, under the lease. Where a digest was expected, content of another one is
     // removed and refused.
     [[nodiscard]] Result<Digest> commit(Lease& lease);
@@ -77,8 +81,8 @@ public:
 
     [[nodiscard]] Result<std::vector<StoredBlob>> list() const;
     void remove(const Digest& digest) const;
-    // Removes what dead processes left in ingest/, and with `partial` also downloads that could be resumed;
-    // returns the number of bytes. The caller holds the store's lock alone.
+    // Removes what dead processes left in ingest/ (half layers go to trash/), and with `partial` also
+    // downloads that could be resumed; returns the number of bytes. The caller holds the store's lock alone.
     [[nodiscard]] std::uint64_t sweep_ingest(bool partial) const;
 
 private:

@@ -1,6 +1,8 @@
 #include "image/store/garbage.hpp"
 
+#include "base/remove_tree.hpp"
 #include "image/store/lock.hpp"
+#include "image/store/pin.hpp"
 
 #include <filesystem>
 #include <fmt/format.h>
@@ -33,6 +35,9 @@ Result<Marked> reachable(const Store& store) {
         return std::unexpected(leased.error());
     }
     Marked marked(leased->begin(), leased->end());
+    for (auto& digest : pinned_digests(store.directory())) {
+        marked.insert(std::move(digest));
+    }
     for (const auto& entry : *entries) {
         marked.insert(entry.target.digest);
         const auto name = entry.name ? entry.name->familiar() : entry.target.digest.text();
@@ -68,7 +73,7 @@ void discard_layers(const Store& store, const Marked& marked) {
 void empty_trash(const Store& store) {
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(store.directory() + "/trash", ignored)) {
-        std::filesystem::remove_all(entry.path(), ignored);
+        static_cast<void>(remove_tree(entry.path())); // what stays is tried again the next time
     }
 }
 

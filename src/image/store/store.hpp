@@ -2,7 +2,7 @@
 //
 //   oci-layout, index.json, blobs/    the layout, readable by any tool
 //   layers/ALGORITHM/HEX              layers unpacked, by chain ID
-//   ingest/ leases/ lock trash/       what is on its way in, in use, or on its way out
+//   ingest/ leases/ pins/ lock trash/ what is on its way in, in use, or on its way out
 #pragma once
 
 #include "image/config.hpp"

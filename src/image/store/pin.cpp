@@ -1,0 +1,64 @@
+#include "image/store/pin.hpp"
+
+#include "base/atomic_file.hpp"
+#include "base/file.hpp"
+#include "image/store/lock.hpp"
+
+#include <filesystem>
+#include <unistd.h>
+
+namespace strata::image {
+namespace {
+
+constexpr std::uint64_t longest_pin = 16U << 20;
+
+std::string path_of(const std::string& store, const std::string& owner) { return store + "/pins/" + owner; }
+
+} // namespace
+
+Result<void> pin(const std::string& store, const std::string& owner, const std::vector<Digest>& digests) {
+    const auto lock = StoreLock::shared(store);
+    if (!lock) {
+        return std::unexpected(lock.error());
+    }
+    std::string text;
+    for (const auto& digest : digests) {
+        text += digest.text() + "\n";
+    }
+    if (auto made = make_directories(store + "/pins", 0700); !made) {
+        return made;
+    }
+    return replace_file(path_of(store, owner), text, 0600);
+}
+
+void unpin(const std::string& store, const std::string& owner) { unlink(path_of(store, owner).c_str()); }
+
+std::vector<std::string> pin_owners(const std::string& store) {
+    std::vector<std::string> owners;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(store + "/pins", ignored)) {
+        owners.push_back(entry.path().filename());
+    }
+    return owners;
+}
+
+std::vector<Digest> pinned_digests(const std::string& store) {
+    std::vector<Digest> digests;
+    for (const auto& owner : pin_owners(store)) {
+        const auto content = read_file(path_of(store, owner), "pin", longest_pin);
+        if (!content) {
+            continue; // taken back meanwhile
+        }
+        std::string_view text(reinterpret_cast<const char*>(content->data()), content->size());
+        while (!text.empty()) {
+            const auto end = text.find('\n');
+            if (auto digest = Digest::parse(text.substr(0, end))) {
+                digests.push_back(std::move(*digest));
+            }
+            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        }
+    }
+    return digests;
+}
+
+} // namespace strata::image

@@ -1,0 +1,21 @@
+// What something that outlives a process needs, a container above all: like a lease, but it holds until it is
+// taken back.
+#pragma once
+
+#include "image/digest.hpp"
+
+#include <string>
+#include <vector>
+
+namespace strata::image {
+
+// From the return on the digests stay. `owner` is a plain file name.
+[[nodiscard]] Result<void> pin(const std::string& store, const std::string& owner,
+                               const std::vector<Digest>& digests);
+void unpin(const std::string& store, const std::string& owner);
+
+// Who has pins, and what all of them hold.
+[[nodiscard]] std::vector<std::string> pin_owners(const std::string& store);
+[[nodiscard]] std::vector<Digest> pinned_digests(const std::string& store);
+
+} // namespace strata::image
