@@ -1,8 +1,7 @@
 #include "base/file.hpp"
 
-#include "base/file_descriptor.hpp"
+#include "base/open_file.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 namespace strata {
@@ -10,16 +9,13 @@ namespace strata {
 Result<std::vector<std::byte>> read_file(const std::string& path, std::string_view what,
                                          std::uint64_t limit) {
     const std::string object = std::string(what) + " " + path;
-    const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const auto file = open_to_read(path, what);
     if (!file) {
-        return fail_errno("open", object);
+        return std::unexpected(file.error());
     }
     struct stat status{};
-    if (fstat(file.get(), &status) != 0) {
+    if (fstat(file->get(), &status) != 0) {
         return fail_errno("read", object);
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return fail(object + " is not a regular file");
     }
     const auto size = static_cast<std::uint64_t>(status.st_size);
     if (size > limit) {
@@ -29,7 +25,7 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::string_vi
     std::vector<std::byte> contents(size);
     std::size_t done = 0;
     while (done < contents.size()) {
-        const auto got = read(file.get(), contents.data() + done, contents.size() - done);
+        const auto got = read(file->get(), contents.data() + done, contents.size() - done);
         if (got < 0 && errno != EINTR) {
             return fail_errno("read", object);
         }

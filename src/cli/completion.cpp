@@ -1,13 +1,16 @@
 // strata completion bash: a completion script made from the command line's own definition.
-#include "cli/command.hpp"
+#include "cli/commands.hpp"
+#include "cli/usage_error.hpp"
 #include "cpu/engine.hpp"
 #include "cpu/x86/model.hpp"
 #include "machine/boards/board.hpp"
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace strata::cli {
@@ -20,6 +23,18 @@ std::string names(const Items& items) {
         text.append(text.empty() ? "" : " ").append(item.name);
     }
     return text;
+}
+
+// "raw|qcow2|file:PATH" as "raw qcow2 file:".
+std::string alternatives(std::string_view type) {
+    std::string words;
+    for (bool argument = false; const char c : type) {
+        argument = c != '|' && (argument || std::isupper(static_cast<unsigned char>(c)) != 0);
+        if (!argument) {
+            words += c == '|' ? ' ' : c;
+        }
+    }
+    return words;
 }
 
 // The words that may follow an option; "@files" for a file's name; empty for anything.
@@ -35,10 +50,16 @@ std::string values_of(const CLI::Option& option) {
     if (name == "--board") {
         return names(machine::boards());
     }
-    if (name == "--net") {
-        return "user none";
+    if (name == "SHELL") {
+        return "bash";
     }
-    return type.starts_with("FILE") ? "@files" : "";
+    if (name == "--trace") {
+        return "insn exceptions interrupts ports";
+    }
+    if (type.starts_with("FILE") || type.starts_with("DIR")) {
+        return "@files";
+    }
+    return type.find('|') != type.npos ? alternatives(type) : "";
 }
 
 std::vector<std::string> spellings(const CLI::Option& option) {
@@ -52,64 +73,77 @@ std::vector<std::string> spellings(const CLI::Option& option) {
     return all;
 }
 
-const auto every = [](const CLI::App*) { return true; };
-
-// What may be written anywhere behind the subcommand.
-std::string words_of(const CLI::App& command) {
-    std::vector<std::string> words;
-    for (const CLI::App* sub : command.get_subcommands(every)) {
-        words.push_back(sub->get_name());
+// One line of a bash case statement that is about a command and the word behind it.
+std::string branch(const std::string& command, const std::vector<std::string>& words,
+                   std::string_view action) {
+    std::vector<std::string> patterns;
+    for (const auto& word : words) {
+        patterns.push_back(fmt::format("'{} {}'", command, word));
     }
-    for (const CLI::Option* option : command.get_options()) {
-        const auto names = option->get_positional() ? std::vector{values_of(*option)} : spellings(*option);
-        words.insert(words.end(), names.begin(), names.end());
-    }
-    return fmt::format("{}", fmt::join(words, " "));
+    return fmt::format("        {}) {} ;;\n", fmt::join(patterns, "|"), action);
 }
 
-// One case a subcommand, and one an option that takes a value.
-std::string cases_of(const CLI::App& root) {
-    std::string cases;
-    for (const CLI::App* command : root.get_subcommands(every)) {
-        const auto& name = command->get_name();
-        for (const CLI::Option* option : command->get_options()) {
-            if (option->get_positional() || option->get_expected_max() == 0) {
-                continue;
-            }
-            std::vector<std::string> patterns;
-            for (const auto& spelling : spellings(*option)) {
-                patterns.push_back(fmt::format("'{} {}'", name, spelling));
-            }
-            cases += fmt::format("        {}) words='{}' ;;\n", fmt::join(patterns, "|"), values_of(*option));
+// What the script knows: how words lead from command to command, and what may follow a word.
+struct Cases {
+    std::string steps, values, words;
+};
+
+void add_cases(const CLI::App& command, const std::string& name, Cases& cases) {
+    std::vector<std::string> words, subcommands;
+    for (const CLI::Option* option : command.get_options()) {
+        const auto values = values_of(*option);
+        if (option->get_positional()) {
+            words.push_back(values);
+            continue;
         }
-        cases += fmt::format("        '{} '*) words='{}' ;;\n", name, words_of(*command));
+        const auto spelled = spellings(*option);
+        words.insert(words.end(), spelled.begin(), spelled.end());
+        if (option->get_expected_max() != 0) {
+            cases.values += branch(name, spelled, fmt::format("words='{}'", values));
+        }
     }
-    return cases;
+    for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; })) {
+        subcommands.push_back(sub->get_name());
+        add_cases(*sub, name.empty() ? sub->get_name() : name + " " + sub->get_name(), cases);
+    }
+    if (!subcommands.empty()) {
+        cases.steps += branch(name, subcommands, "command=${command:+$command }$word");
+        words.insert(words.begin(), subcommands.begin(), subcommands.end());
+    }
+    cases.words += fmt::format("        '{}') words='{}' ;;\n", name, fmt::join(words, " "));
 }
 
 std::string bash_script(const CLI::App& root) {
-    std::vector<std::string> commands;
-    for (const CLI::App* command : root.get_subcommands(every)) {
-        commands.push_back(command->get_name());
-    }
+    Cases cases;
+    add_cases(root, "", cases);
     return fmt::format(R"(# bash completion for strata; made by: strata completion bash
 _strata() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} words='{}'
-    if ((COMP_CWORD > 1)); then
-        case "${{COMP_WORDS[1]}} $previous" in
-{}        *) words= ;;
-        esac
-    fi
-    if [[ $words == @files ]]; then
-        compopt -o filenames
-        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    local current=${{COMP_WORDS[COMP_CWORD]}} at=$((COMP_CWORD - 1)) command='' words='' word
+    for word in "${{COMP_WORDS[@]:1:at}}"; do
+        case "$command $word" in
+{}        esac
+    done
+    # bash makes words of their own of "=" and ":", as in --cpu=max and file:PATH.
+    [[ $current == [=:] ]] && current='' && at=$COMP_CWORD
+    local previous=${{COMP_WORDS[at]}}
+    [[ $previous == '=' ]] && previous=${{COMP_WORDS[at - 1]}}
+    case "$command $previous" in
+{}        *' :') words=@files ;;
+        *)
+            case "$command" in
+{}            esac ;;
+    esac
+    if [[ " $words " == *' @files '* ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$current"; compgen -W "${{words//@files/}}" -- "$current")
     else
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     fi
+    [[ ${{#COMPREPLY[@]}} == 1 && ${{COMPREPLY[0]}} == *: ]] && compopt -o nospace 2>/dev/null
 }}
 complete -F _strata strata
 )",
-                       fmt::join(commands, " "), cases_of(root));
+                       cases.steps, cases.values, cases.words);
 }
 
 } // namespace
@@ -117,7 +151,7 @@ complete -F _strata strata
 void add_completion(CLI::App& root, Outcome& /*outcome*/) {
     auto* command = root.add_subcommand("completion", "Print a completion script for a shell");
     auto shell = std::make_shared<std::string>();
-    command->add_option("SHELL", *shell, "The shell: bash")->required()->check(CLI::IsMember({"bash"}));
+    command->add_option("SHELL", *shell, "The shell: bash")->required()->check(one_of({"bash"}));
     command->footer("Example:\n  source <(strata completion bash)");
     command->callback([&root] { fmt::print("{}", bash_script(root)); });
 }

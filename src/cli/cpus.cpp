@@ -1,5 +1,5 @@
 // strata cpus [MODEL]
-#include "cli/command.hpp"
+#include "cli/commands.hpp"
 #include "cpu/x86/model.hpp"
 
 #include <fmt/format.h>

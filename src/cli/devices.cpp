@@ -1,5 +1,5 @@
 // strata devices
-#include "cli/command.hpp"
+#include "cli/commands.hpp"
 #include "machine/boards/board.hpp"
 
 #include <fmt/format.h>
@@ -8,6 +8,7 @@ namespace strata::cli {
 
 void add_devices(CLI::App& root, Outcome& /*outcome*/) {
     auto* command = root.add_subcommand("devices", "List the boards and the devices on each");
+    command->footer("Example:\n  strata devices");
     command->callback([] {
         for (const auto& board : machine::boards()) {
             fmt::print("board {}: {}\n", board.name, board.description);

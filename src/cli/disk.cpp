@@ -1,13 +1,15 @@
 // strata disk create|info|convert
 #include "backends/block/block.hpp"
-#include "cli/command.hpp"
+#include "cli/commands.hpp"
 #include "cli/parse.hpp"
+#include "cli/usage_error.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
-#include <filesystem>
+#include <cerrno>
+#include <csignal>
 #include <memory>
 #include <string>
 
@@ -18,19 +20,18 @@ namespace {
 struct Target {
     std::string path;
     std::string cluster_size;
-    bool force = false;
     backends::CreateOptions options;
 };
 
 void add_target_options(CLI::App& command, Target& target) {
     command.add_option("--format", target.options.format, "Format of the new image")
         ->type_name("raw|qcow2")
-        ->check(CLI::IsMember({"raw", "qcow2"}))
+        ->check(one_of({"raw", "qcow2"}))
         ->capture_default_str();
     command.add_option("--cluster-size", target.cluster_size, "Cluster size of a qcow2 image")
         ->type_name("SIZE")
         ->default_str("64K");
-    command.add_flag("--force", target.force, "Replace a file that exists");
+    command.add_flag("--force", target.options.replace, "Replace what exists; a block device is overwritten");
 }
 
 Result<void> prepare(Target& target) {
@@ -40,10 +41,6 @@ Result<void> prepare(Target& target) {
             return std::unexpected(size.error());
         }
         target.options.cluster_size = *size;
-    }
-    std::error_code ignored;
-    if (!target.force && std::filesystem::is_regular_file(target.path, ignored)) {
-        return fail("disk " + target.path + " exists", "choose another name, or add --force to replace it");
     }
     return {};
 }
@@ -144,6 +141,21 @@ struct ConvertArguments {
     Target target;
 };
 
+// From now on SIGINT, SIGTERM and SIGHUP only set a flag.
+class Interrupted {
+public:
+    Interrupted() {
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            std::signal(number, [](int) { flag_ = 1; });
+        }
+    }
+
+    explicit operator bool() const { return flag_ != 0; }
+
+private:
+    static inline volatile std::sig_atomic_t flag_ = 0;
+};
+
 // Per cent on a terminal; nothing elsewhere.
 void show_progress(std::uint64_t done, std::uint64_t total) {
     if (isatty(STDERR_FILENO)) {
@@ -155,8 +167,12 @@ Result<void> convert(ConvertArguments& arguments) {
     if (auto prepared = prepare(arguments.target); !prepared) {
         return prepared;
     }
+    const Interrupted interrupted;
     return backends::convert_image(arguments.source, arguments.open, arguments.target.path,
-                                   arguments.target.options, show_progress);
+                                   arguments.target.options, [&](std::uint64_t done, std::uint64_t total) {
+                                       show_progress(done, total);
+                                       return !interrupted;
+                                   });
 }
 
 void add_convert(CLI::App& disk, Outcome& outcome) {
@@ -167,7 +183,7 @@ void add_convert(CLI::App& disk, Outcome& outcome) {
     command->add_option("TARGET", arguments->target.path, "The image to make")->type_name("FILE")->required();
     command->add_option("--source-format", arguments->open.format, "Format of the source")
         ->type_name("auto|raw|qcow2")
-        ->check(CLI::IsMember({"auto", "raw", "qcow2"}))
+        ->check(one_of({"auto", "raw", "qcow2"}))
         ->capture_default_str();
     add_target_options(*command, arguments->target);
     command->footer("Examples:\n"
@@ -175,7 +191,8 @@ void add_convert(CLI::App& disk, Outcome& outcome) {
                     "  strata disk convert --format raw disk.qcow2 disk.img");
     command->callback([arguments, &outcome] {
         if (const auto converted = convert(*arguments); !converted) {
-            outcome.status = report(converted.error(), failure);
+            const auto& error = converted.error();
+            outcome.status = report(error, error.code == ECANCELED ? interrupted : failure);
         }
     });
 }

@@ -1,5 +1,5 @@
 // strata engines
-#include "cli/command.hpp"
+#include "cli/commands.hpp"
 #include "cpu/engine.hpp"
 
 #include <fmt/format.h>
@@ -8,7 +8,7 @@ namespace strata::cli {
 
 void add_engines(CLI::App& root, Outcome& /*outcome*/) {
     auto* command = root.add_subcommand("engines", "List what can run a virtual processor, best first");
-    command->footer("Example:\n  strata run --engine interpreter --kernel vmlinuz");
+    command->footer("Examples:\n  strata engines\n  strata run --engine interpreter --kernel vmlinuz");
     command->callback([] {
         for (const auto& engine : cpu::engines()) {
             const auto reason = engine.unavailable();

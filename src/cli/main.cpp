@@ -1,30 +1,33 @@
-// The strata command. Each subcommand is a file of its own; see command.hpp.
-#include "cli/command.hpp"
-#include "cli/image/commands.hpp"
+// The strata command: its subcommands are in commands.hpp.
+#include "cli/commands.hpp"
+#include "cli/usage_error.hpp"
 
 #include <fmt/format.h>
 
 namespace strata::cli {
+namespace {
+
+// Names of files may hold anything; what a terminal would obey is shown instead.
+std::string printable(const std::string& text) {
+    std::string line;
+    for (const char c : text) {
+        const auto code = static_cast<unsigned char>(c);
+        line += code < 0x20 || code == 0x7f ? fmt::format("\\x{:02x}", code) : std::string(1, c);
+    }
+    return line;
+}
+
+} // namespace
 
 int report(const Error& error, int status) {
-    fmt::print(stderr, "strata: {}\n", error.message);
+    fmt::print(stderr, "strata: {}\n", printable(error.message));
     if (!error.hint.empty()) {
-        fmt::print(stderr, "  hint: {}\n", error.hint);
+        fmt::print(stderr, "  hint: {}\n", printable(error.hint));
     }
     return status;
 }
 
 namespace {
-
-// The deepest subcommand that was named: where --help tells about what went wrong.
-const CLI::App& named_command(const CLI::App& app) {
-    const auto parsed = app.get_subcommands();
-    return parsed.empty() ? app : named_command(*parsed.front());
-}
-
-std::string full_name(const CLI::App& app) {
-    return app.get_parent() == nullptr ? "strata" : full_name(*app.get_parent()) + " " + app.get_name();
-}
 
 int run(int argc, char** argv) {
     CLI::App app("Virtual machines, from a kernel to a shell.", "strata");
@@ -35,21 +38,14 @@ int run(int argc, char** argv) {
                "  strata run --help\n"
                "  strata cpus");
     Outcome outcome;
-    add_run(app, outcome);
-    add_engines(app, outcome);
-    add_cpus(app, outcome);
-    add_devices(app, outcome);
-    add_disk(app, outcome);
-    add_image_commands(app, outcome);
-    add_completion(app, outcome);
-    add_version(app, outcome);
+    add_commands(app, outcome);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
             return app.exit(error); // --help
         }
-        return report({error.what(), "see " + full_name(named_command(app)) + " --help"}, bad_argument);
+        return report(usage_error(app, error), bad_argument);
     }
     return outcome.status;
 }

@@ -1,9 +1,13 @@
 #include "cli/parse.hpp"
 
 #include "base/error.hpp"
+#include "base/suggestion.hpp"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <fmt/format.h>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -59,14 +63,18 @@ Result<std::uint64_t> parse_size(const std::string& text) {
             digits.remove_suffix(1);
         }
     }
+    if (digits.empty() || digits.find_first_not_of("0123456789") != digits.npos) {
+        return fail(fmt::format("'{}' is not a size", text), "write it as 512M or 2G");
+    }
     const auto number = parse_number<std::uint64_t>(digits);
     if (!number || *number > (std::numeric_limits<std::uint64_t>::max() >> shift)) {
-        return fail(fmt::format("size '{}' is not a number", text), "write it as 512M or 2G");
+        return fail(fmt::format("size {} is too large", text), "sizes are below 16777216T");
     }
     return *number << shift;
 }
 
 Result<DiskConfig> parse_disk(const std::string& text) {
+    static constexpr std::array<std::string_view, 3> disk_options{"format=raw", "format=qcow2", "readonly"};
     const auto parts = split(text, ',');
     DiskConfig disk{.path = std::string(parts.front())};
     if (disk.path.empty()) {
@@ -80,7 +88,7 @@ Result<DiskConfig> parse_disk(const std::string& text) {
             disk.read_only = true;
         } else {
             return fail(fmt::format("disk {}: unknown option '{}'", disk.path, parts[i]),
-                        "the options are format=raw, format=qcow2 and readonly");
+                        unknown_word_hint(parts[i], disk_options, "known options"));
         }
     }
     return disk;
@@ -116,9 +124,10 @@ Result<TraceConfig> parse_trace(const std::string& text) {
             }
         }
         if (!known) {
-            return fail(
-                fmt::format("trace '{}': nothing called '{}' can be traced", text, word),
-                "choose from insn, exceptions, interrupts, ports, as in --trace exceptions,ports=trace.log");
+            std::vector<std::string_view> names;
+            std::ranges::transform(rows, std::back_inserter(names), &Row::name);
+            return fail(fmt::format("--trace: nothing called '{}' can be traced", word),
+                        unknown_word_hint(word, names, "choose from"));
         }
     }
     return trace;

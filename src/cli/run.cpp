@@ -1,7 +1,8 @@
 // strata run: boots a kernel in a virtual machine on this terminal.
-#include "cli/command.hpp"
+#include "cli/commands.hpp"
 #include "cli/interruption.hpp"
 #include "cli/parse.hpp"
+#include "cli/usage_error.hpp"
 #include "strata/machine.hpp"
 #include "vm/confinement.hpp"
 
@@ -60,7 +61,7 @@ void define(CLI::App& command, Options& options) {
     command
         .add_option("--net", options.network, "Network: user (through the host's own connections) or none")
         ->type_name("user|none")
-        ->check(CLI::IsMember({"user", "none"}))
+        ->check(one_of({"user", "none"}))
         ->capture_default_str();
     command.add_option("-p,--publish", config.forwards, "Forward a port of the host to one of the guest")
         ->type_name("[ADDRESS:]HOST:GUEST[/udp]")

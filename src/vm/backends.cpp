@@ -5,6 +5,7 @@
 
 #include <array>
 #include <filesystem>
+#include <fmt/format.h>
 
 namespace strata::vm {
 namespace {
@@ -68,6 +69,13 @@ Result<void> open_network(const MachineConfig& config, EventLoop& loop, Backends
         auto forward = backends::parse_port_forward(text);
         if (!forward) {
             return std::unexpected(forward.error());
+        }
+        for (const auto& other : options.forwards) {
+            if (backends::overlap(*forward, other)) {
+                return fail(fmt::format("port forwards {} and {} want the same port of the host",
+                                        to_string(other), to_string(*forward)),
+                            "give each a port of its own");
+            }
         }
         options.forwards.push_back(std::move(*forward));
     }

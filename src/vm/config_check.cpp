@@ -1,10 +1,16 @@
 #include "vm/config_check.hpp"
 
 #include "base/error.hpp"
+#include "base/suggestion.hpp"
+#include "cpu/engine.hpp"
 #include "cpu/x86/model.hpp"
 #include "machine/boards/board.hpp"
+#include "vm/file_conflicts.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
+#include <vector>
 
 namespace strata::vm {
 namespace {
@@ -12,6 +18,16 @@ namespace {
 constexpr unsigned max_cpus = 64;
 constexpr std::uint64_t mib = 1 << 20;
 constexpr std::uint64_t min_memory = 1 * mib, max_memory = std::uint64_t{1} << 40;
+
+Result<void> check_engine(std::string_view name) {
+    std::vector<std::string_view> known{"auto"};
+    std::ranges::transform(cpu::engines(), std::back_inserter(known), &cpu::EngineInfo::name);
+    if (std::ranges::find(known, name) == known.end()) {
+        return fail(fmt::format("unknown engine '{}'", name),
+                    unknown_word_hint(name, known, "known engines"));
+    }
+    return {};
+}
 
 } // namespace
 
@@ -33,6 +49,9 @@ Result<void> check_config(const MachineConfig& config) {
     if (!model) {
         return std::unexpected(model.error());
     }
+    if (auto known = check_engine(config.engine); !known) {
+        return known;
+    }
     if (config.cpus > 1 && !(*model)->has(cpu::x86::Feature::apic)) {
         return fail(
             fmt::format("the CPU model {} has no local APIC, so there can be one CPU only", config.cpu),
@@ -41,7 +60,7 @@ Result<void> check_config(const MachineConfig& config) {
     if (const auto board = machine::find_board(config.board); !board) {
         return std::unexpected(board.error());
     }
-    return {};
+    return check_file_conflicts(config);
 }
 
 } // namespace strata::vm

@@ -1,5 +1,7 @@
 #include "vm/trace_writer.hpp"
 
+#include "base/open_file.hpp"
+
 #include <fmt/format.h>
 
 namespace strata::vm {
@@ -13,10 +15,14 @@ void TraceWriter::Close::operator()(std::FILE* file) const {
 }
 
 Result<std::unique_ptr<TraceWriter>> TraceWriter::open(const std::string& path) {
-    File file(path.empty() ? stderr : std::fopen(path.c_str(), "we"));
-    if (!file) {
-        return fail_errno("write the trace to", path);
+    if (path.empty()) {
+        return std::unique_ptr<TraceWriter>(new TraceWriter(File(stderr)));
     }
+    auto descriptor = open_to_write(path, "trace file");
+    if (!descriptor) {
+        return std::unexpected(descriptor.error());
+    }
+    File file(fdopen(descriptor->release(), "w"));
     return std::unique_ptr<TraceWriter>(new TraceWriter(std::move(file)));
 }
 

@@ -1,7 +1,6 @@
 #include "vm/vm.hpp"
 
 #include "vm/backends.hpp"
-#include "vm/boot_files.hpp"
 #include "vm/config_check.hpp"
 
 #include <chrono>
@@ -48,6 +47,10 @@ Result<std::unique_ptr<Vm>> Vm::create(const MachineConfig& config) {
 Vm::~Vm() = default;
 
 Result<void> Vm::build() {
+    const auto files = BootFiles::read(config_); // first: nothing has been written to yet
+    if (!files) {
+        return std::unexpected(files.error());
+    }
     if (auto created = create_loops(); !created) {
         return created;
     }
@@ -57,7 +60,7 @@ Result<void> Vm::build() {
     if (auto created = create_vcpus(); !created) {
         return created;
     }
-    if (auto booted = boot(); !booted) {
+    if (auto booted = boot(*files); !booted) {
         return booted;
     }
     return create_debugger();
@@ -145,16 +148,17 @@ Result<void> Vm::create_vcpus() {
     return {};
 }
 
-Result<void> Vm::boot() {
+Result<void> Vm::reboot() {
     const auto files = BootFiles::read(config_);
-    if (!files) {
-        return std::unexpected(files.error());
-    }
+    return files ? boot(*files) : std::unexpected(files.error());
+}
+
+Result<void> Vm::boot(const BootFiles& files) {
     for (const auto& runner : runners_) {
         runner->vcpu().reset();
     }
     board_->reset();
-    return board_->boot(files->request());
+    return board_->boot(files.request());
 }
 
 void Vm::pause() {
@@ -186,7 +190,7 @@ Result<void> Vm::create_debugger() {
         return std::unexpected(debugger.error());
     }
     debugger_ = std::move(*debugger);
-    announcements_.push_back("waiting for GDB: target remote " + config_.gdb);
+    announcements_.push_back("waiting for GDB: target remote " + debugger_->address());
     return {};
 }
 
@@ -256,7 +260,7 @@ void Vm::restart() {
         end(ExitStatus::guest_reset, "the guest asked for a reset");
     } else {
         pause();
-        if (auto booted = boot(); !booted) {
+        if (auto booted = reboot(); !booted) {
             end(ExitStatus::failure, booted.error().message);
             return;
         }

@@ -11,6 +11,7 @@
 #include "machine/boards/board.hpp"
 #include "memory/guest_memory.hpp"
 #include "strata/machine.hpp"
+#include "vm/boot_files.hpp"
 #include "vm/gdb/debugger.hpp"
 #include "vm/trace_writer.hpp"
 #include "vm/vcpu_runner.hpp"
@@ -42,7 +43,7 @@ public:
     void resume(const std::vector<bool>& which);
 
     // Resets a paused machine, which stays paused.
-    [[nodiscard]] Result<void> reset_paused() { return boot(); }
+    [[nodiscard]] Result<void> reset_paused() { return reboot(); }
 
     [[nodiscard]] std::vector<std::unique_ptr<VcpuRunner>>& vcpus() { return runners_; }
 
@@ -69,7 +70,9 @@ private:
     void exit_with(int status) override;
     void panicked() override;
 
-    Result<void> boot();
+    Result<void> boot(const BootFiles& files);
+    // Reads the files again, as a machine that was switched off and on would.
+    Result<void> reboot();
     void restart();
     void vcpu_stopped(unsigned vcpu, cpu::Exit exit);
     void request_park_all();

@@ -357,6 +357,7 @@ TEST_F(Qcow2, ConvertsBothWays) {
         EXPECT_EQ(total, content.size());
         EXPECT_GT(done, last);
         last = done;
+        return true;
     };
     ASSERT_TRUE(convert_image(raw, {.format = "raw"}, path, {.format = "qcow2"}, progress));
     EXPECT_EQ(last, content.size());
@@ -365,10 +366,10 @@ TEST_F(Qcow2, ConvertsBothWays) {
     EXPECT_LT(image_info(path)->allocated, mib);
 
     const auto back = directory / "back.raw";
-    ASSERT_TRUE(convert_image(path, {}, back, {.format = "raw"}, [](auto, auto) {}));
+    ASSERT_TRUE(convert_image(path, {}, back, {.format = "raw"}, [](auto, auto) { return true; }));
     EXPECT_TRUE(read_file(back) == content);
     EXPECT_LT(image_info(back)->allocated, mib);
-    EXPECT_FALSE(convert_image(back, {}, back, {.format = "raw"}, [](auto, auto) {}));
+    EXPECT_FALSE(convert_image(back, {}, back, {.format = "raw"}, [](auto, auto) { return true; }));
     EXPECT_TRUE(read_file(back) == content);
 }
 

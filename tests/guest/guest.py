@@ -12,6 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 STRATA = Path(os.environ.get("STRATA", ROOT / "build/release/bin/strata"))
 GUESTS = Path(os.environ.get("STRATA_GUESTS", ROOT / "build/guest"))
+# What the tests run on: STRATA_ENGINE, and where a test does not care STRATA_CPUS processors.
+ENGINE = ["--engine", os.environ.get("STRATA_ENGINE", "auto")]
+CPUS = ["--cpus", os.environ.get("STRATA_CPUS", "1")]
 # Host seconds for one step; a busy or sanitized host may raise it.
 PATIENCE = float(os.environ.get("STRATA_TEST_PATIENCE", "300"))
 TROUBLE = re.compile(r"WARNING|\bBUG\b|[Uu]nhandled|[Uu]nexpected|Oops|Call Trace|soft lockup|hard LOCKUP|"
@@ -21,19 +24,33 @@ TROUBLE = re.compile(r"WARNING|\bBUG\b|[Uu]nhandled|[Uu]nexpected|Oops|Call Trac
 class Console:
     """A running command whose standard output is searched as it comes."""
 
-    def __init__(self, command):
-        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, start_new_session=True)
+    def __init__(self, command, **options):
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, **options}
+        self.process = subprocess.Popen([str(c) for c in command], stderr=subprocess.STDOUT, start_new_session=True,
+                                        **options)
         self.log = ""
         self.position = 0
         self.selector = selectors.DefaultSelector()
-        self.selector.register(self.process.stdout, selectors.EVENT_READ)
+        self.selector.register(self.output(), selectors.EVENT_READ)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def output(self):
+        """The descriptor that the output is read from."""
+        return self.process.stdout.fileno()
+
+    def has_more(self):
+        return bool(self.selector.select(0))
 
     def read_some(self, deadline):
         """More output; False at its end."""
         if not self.selector.select(max(0, deadline - time.monotonic())):
             raise TimeoutError(f"nothing more after {PATIENCE} s; the console so far:\n{self.log}")
-        data = os.read(self.process.stdout.fileno(), 65536)
+        data = os.read(self.output(), 65536)
         self.log += data.decode(errors="replace").replace("\r", "")
         return bool(data)
 
@@ -62,18 +79,19 @@ class Console:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
         self.selector.close()
 
 
 class Guest(Console):
     """A Linux guest at its shell prompt."""
 
-    def __init__(self, flavour="cloud", options=(), append="", engine=None):
+    def __init__(self, flavour="cloud", options=(), append=""):
         folder = GUESTS / flavour
-        engine = engine or os.environ.get("STRATA_ENGINE", "auto")
-        super().__init__([STRATA, "run", "--engine", engine, "--kernel", folder / "vmlinuz", "--initrd", folder / "initrd.gz",
+        defaults = [word for pair in (ENGINE, CPUS) if pair[0] not in options for word in pair]
+        super().__init__([STRATA, "run", *defaults, "--kernel", folder / "vmlinuz", "--initrd", folder / "initrd.gz",
                           "--append", f"console=ttyS0 {append}".strip(), *options])
 
     def __enter__(self):
@@ -85,9 +103,6 @@ class Guest(Console):
             self.close()
             raise
         return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def run(self, command):
         """(exit status, output) of a shell command in the guest."""

@@ -1,12 +1,15 @@
 """Debian's gdb drives a machine by its --gdb stub."""
 import os
+import re
+import signal
 import subprocess
+import time
 import unittest
-from pathlib import Path
 
-from guest import GUESTS, PATIENCE, STRATA, Folder
+from command import KERNELS, Terminal
+from guest import ENGINE, GUESTS, PATIENCE, STRATA, Console, Folder, Guest
 
-KERNEL = Path(os.environ["STRATA_TEST_KERNELS"]) / "counting"
+KERNEL = KERNELS / "counting"
 
 
 class Debugger(unittest.TestCase):
@@ -16,8 +19,8 @@ class Debugger(unittest.TestCase):
             socket = folder / "gdb"
             script = folder / "script"
             script.write_text("set pagination off\nset confirm off\n" + f"target remote {socket}\n" + commands)
-            machine = subprocess.Popen([STRATA, "run", "--kernel", kernel, "--net", "none", "--gdb", f"unix:{socket}",
-                                        *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            machine = subprocess.Popen([STRATA, "run", *ENGINE, "--kernel", kernel, "--net", "none", "--gdb",
+                                        f"unix:{socket}", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             try:
                 while not socket.exists() and machine.poll() is None:
                     pass
@@ -77,6 +80,183 @@ class Debugger(unittest.TestCase):
         output, _ = self.debug("print $rip\nhbreak *$rip\nstepi\nstepi\nprint $rip != 0\nx/4i $rip\nkill\n",
                                ["--initrd", cloud / "initrd.gz"], kernel=cloud / "vmlinuz", symbols=None)
         self.assertIn("$2 = 1\n", output)
+
+
+class Gdb(Terminal):
+    """gdb at its prompt, on a terminal."""
+
+    def __init__(self, target, symbols=None):
+        super().__init__(["gdb", "-nx", "-q", "-ex", "set pagination off", "-ex", "set confirm off", "-ex",
+                          "set style enabled off", "-ex", "set width 0", *([symbols] if symbols else [])],
+                         env={**os.environ, "TERM": "dumb"})
+        self.expect(PROMPT)
+        self.check(f"target remote {target}")
+
+    def check(self, command):
+        """What a command printed until gdb's next prompt."""
+        self.type(command + "\n")
+        return self.answer()
+
+    def answer(self):
+        start = self.position
+        prompt = self.expect(PROMPT)
+        return self.log[start : prompt.start()]
+
+    def go(self, command="continue"):
+        """The machine runs on, and gdb waits for it."""
+        self.type(command + "\n")
+        self.expect("^Continuing")
+
+    def interrupt(self):
+        self.type("\x03")
+        return self.answer()
+
+
+PROMPT = r"^\(gdb\) $"
+
+
+class Interactive(unittest.TestCase):
+    """gdb as a person uses it, beside the machine's own console."""
+
+    def setUp(self):
+        folder = Folder()
+        self.folder = folder.__enter__()
+        self.addCleanup(folder.__exit__)
+
+    def start(self, kernel, *options):
+        machine = Console([STRATA, "run", *ENGINE, "--kernel", kernel, "--net", "none", "--gdb", f"unix:{self.folder}/gdb",
+                           *options])
+        self.addCleanup(machine.close)
+        machine.expect(f"^strata: waiting for GDB: target remote {self.folder}/gdb$")
+        return machine
+
+    def attach(self, symbols=None):
+        gdb = Gdb(self.folder / "gdb", symbols)
+        self.addCleanup(gdb.close)
+        return gdb
+
+    def test_ctrl_c(self):
+        self.start(KERNEL)
+        gdb = self.attach(KERNEL)
+        counts = []
+        for _ in range(3):
+            gdb.go()
+            time.sleep(0.2)
+            self.assertIn("Program received signal SIGINT", gdb.interrupt())
+            counts.append(int(re.search(r"= (\d+)", gdb.check("print counter"))[1]))
+        self.assertLess(counts[0], counts[1])
+        self.assertLess(counts[1], counts[2])
+        self.assertRegex(gdb.check("backtrace"), r"start_kernel")
+
+    def test_breakpoint_in_running_code(self):
+        self.start(KERNEL)
+        gdb = self.attach(KERNEL)
+        gdb.go()
+        time.sleep(0.5) # it is hot code by now
+        gdb.interrupt()
+        before = int(re.search(r"= (\d+)", gdb.check("print counter"))[1])
+        gdb.check("break tick")
+        for n in range(3):
+            self.assertRegex(gdb.check("continue"), r"Breakpoint 1, (0x[0-9a-f]+ in )?tick \(step=")
+        after = int(re.search(r"= (\d+)", gdb.check("print counter"))[1])
+        self.assertIn(after - before, (2, 3)) # it was inside tick(), or not
+        gdb.check("delete")
+        gdb.go()
+        time.sleep(0.2)
+        self.assertIn("SIGINT", gdb.interrupt())
+
+    def test_watchpoints_in_running_code(self):
+        self.start(KERNEL)
+        gdb = self.attach(KERNEL)
+        gdb.go()
+        time.sleep(0.5)
+        gdb.interrupt()
+        gdb.check("watch counter")
+        values = []
+        for _ in range(3):
+            values.append(int(re.search(r"New value = (\d+)", gdb.check("continue"))[1]))
+        self.assertEqual([values[0], values[0] + 1, values[0] + 2], values)
+        gdb.check("delete")
+        gdb.check(f"watch counter if counter == {values[2] + 20}")
+        self.assertIn(f"New value = {values[2] + 20}", gdb.check("continue"))
+        gdb.check("delete")
+        gdb.check("awatch done")
+        self.assertRegex(gdb.check("continue"), r"Hardware access \(read/write\) watchpoint \d: done\s+Value = 0")
+
+    def test_steps_by_source_line(self):
+        self.start(KERNEL)
+        gdb = self.attach(KERNEL)
+        gdb.check("break tick if counter == 2000")
+        self.assertIn("Breakpoint 1", gdb.check("continue"))
+        self.assertIn("start_kernel", gdb.check("finish"))
+        self.assertIn("$1 = 2001", gdb.check("print counter"))
+        gdb.check("delete")
+        for _ in range(6):
+            gdb.check("stepi")
+        gdb.check("set var done = 1")
+        self.assertIn("exited with code 053", gdb.check("continue"))
+
+    def test_detach_attach_again_and_vanish(self):
+        machine = self.start(KERNELS / "obedient")
+        first = self.attach()
+        first.check("detach")
+        machine.expect("^ready$")
+        machine.type("say=detached\n")
+        machine.expect("^detached$")
+        second = self.attach()
+        machine.type("say=stopped\n")
+        time.sleep(0.2)
+        self.assertNotIn("stopped", machine.log)
+        second.go()
+        machine.expect("^stopped$")
+        second.process.send_signal(signal.SIGKILL)
+        second.process.wait()
+        machine.type("say=alone\n")
+        machine.expect("^alone$")
+        machine.type("off\n")
+        self.assertEqual(machine.wait(), 0)
+
+    def test_power_off_under_gdb(self):
+        machine = self.start(KERNELS / "obedient", "--append", "off")
+        self.assertIn("exited normally", self.attach().check("continue"))
+        self.assertEqual(machine.wait(), 0)
+
+    def test_linux_with_two_processors(self):
+        """Debian's kernel at the address of its start_kernel(), which the guest itself tells; its processors as threads."""
+        cloud = GUESTS / "cloud"
+        options = ["--initrd", cloud / "initrd.gz", "--append", "console=ttyS0 nokaslr", "--cpus", "2"]
+        with Guest(options=["--net", "none"], append="nokaslr") as guest:
+            symbols = {name: int(address, 16) for address, _, name in
+                       (line.split()[:3] for line in guest.check("grep -wE 'start_kernel|linux_banner|jiffies' /proc/kallsyms").splitlines())}
+            self.assertEqual(guest.power_off(), 0)
+        machine = self.start(cloud / "vmlinuz", *options)
+        gdb = self.attach()
+        gdb.check("set architecture i386:x86-64")
+        gdb.check(f"hbreak *{symbols['start_kernel']:#x}")
+        self.assertIn("Breakpoint 1", gdb.check("continue"))
+        self.assertIn(f"{symbols['start_kernel']:#x}", gdb.check("print/x $rip"))
+        self.assertIn("Linux version 6.1.", gdb.check(f"x/s {symbols['linux_banner']:#x}"))
+        self.assertNotIn("Linux version", machine.log)
+        gdb.check("delete")
+        gdb.go()
+        machine.expect("^READY$")
+        self.assertIn("SIGINT", gdb.interrupt())
+        threads = gdb.check("info threads")
+        self.assertRegex(threads, r"Thread 1[ .].*vCPU 0")
+        self.assertRegex(threads, r"Thread 2[ .].*vCPU 1")
+        gdb.check("thread 2")
+        self.assertRegex(gdb.check("print/x $rip"), "0xffffffff[0-9a-f]{8}")
+        gdb.check(f"watch *(long*){symbols['jiffies']:#x}")
+        self.assertIn("New value", gdb.check("continue"))
+        gdb.check("delete")
+        self.assertRegex(gdb.check("stepi"), "0x")
+        self.assertIn("CR3=", gdb.check("monitor registers"))
+        gdb.check("detach")
+        machine.type("nproc; echo still ''alive\n")
+        machine.expect("^2$")
+        machine.expect("^still alive$")
+        machine.type("poweroff -f\n")
+        self.assertEqual(machine.wait(), 0)
 
 
 if __name__ == "__main__":

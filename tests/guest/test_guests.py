@@ -8,7 +8,8 @@ import threading
 import unittest
 import urllib.request
 
-from guest import GUESTS, Console, Folder, Guest, STRATA, check_file_system, file_on_disk, make_root_disk
+from guest import (CPUS, ENGINE, GUESTS, STRATA, Console, Folder, Guest, check_file_system, file_on_disk,
+                   make_root_disk)
 
 
 def free_port():
@@ -126,7 +127,7 @@ class Ends(unittest.TestCase):
 
     def start(self, append):
         folder = GUESTS / "cloud"
-        return Console([STRATA, "run", "--kernel", folder / "vmlinuz", "--initrd", folder / "initrd.gz", "--net", "none",
+        return Console([STRATA, "run", *ENGINE, *CPUS, "--kernel", folder / "vmlinuz", "--initrd", folder / "initrd.gz", "--net", "none",
                         "--append", f"console=ttyS0 {append}"])
 
     def test_panic(self):

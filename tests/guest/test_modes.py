@@ -4,7 +4,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from guest import PATIENCE, STRATA
+from guest import ENGINE, PATIENCE, STRATA
 
 KERNEL = Path(os.environ["STRATA_TEST_KERNELS"]) / "modes"
 
@@ -13,7 +13,7 @@ class Modes(unittest.TestCase):
     """Each processor model that has CPUID."""
 
     def visit(self, model):
-        command = [STRATA, "run", "--kernel", KERNEL, "--net", "none", "--cpu", model, "--memory", "64M"]
+        command = [STRATA, "run", *ENGINE, "--kernel", KERNEL, "--net", "none", "--cpu", model, "--memory", "64M"]
         run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
         self.assertNotIn("FAIL", run.stdout)
         self.assertIn("all is well", run.stdout, run.stderr)

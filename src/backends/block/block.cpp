@@ -1,11 +1,15 @@
 #include "backends/block/block.hpp"
 
 #include "backends/block/formats.hpp"
+#include "backends/block/new_image.hpp"
 #include "backends/block/qcow2/image.hpp"
 #include "backends/block/raw.hpp"
+#include "base/suggestion.hpp"
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <vector>
 
 namespace strata::backends {
 
@@ -56,11 +60,10 @@ std::span<const Format> formats() { return table; }
 Result<const Format*> find_format(std::string_view name) {
     const auto found = std::ranges::find(table, name, &Format::name);
     if (found == table.end()) {
-        std::string known;
-        for (const Format& format : table) {
-            known.append(known.empty() ? "" : ", ").append(format.name);
-        }
-        return fail("unknown image format '" + std::string(name) + "'", "known formats: " + known);
+        std::vector<std::string_view> known;
+        std::ranges::transform(table, std::back_inserter(known), &Format::name);
+        return fail("unknown image format '" + std::string(name) + "'",
+                    unknown_word_hint(name, known, "known formats"));
     }
     return &*found;
 }
@@ -72,6 +75,11 @@ std::string_view probe_format(std::span<const std::byte> first_sector) {
 
 Result<std::unique_ptr<BlockBackend>> open_image_in(const std::string& path, const OpenOptions& options,
                                                     unsigned depth) {
+    if (options.format != "auto") {
+        if (const auto known = find_format(options.format); !known) { // before the file is looked at
+            return std::unexpected(known.error());
+        }
+    }
     auto file = ImageFile::open(path, options.read_only ? ImageFile::Access::read_only
                                                         : ImageFile::Access::read_write);
     if (!file) {
@@ -102,12 +110,27 @@ Result<ImageInfo> image_info(const std::string& path) {
     return probed->format->info(*file);
 }
 
-Result<void> create_image(const std::string& path, const CreateOptions& options) {
+Result<void> make_image(const std::string& path, const CreateOptions& options,
+                        const std::function<Result<void>(const std::string&)>& fill) {
     const auto format = find_format(options.format);
     if (!format) {
         return std::unexpected(format.error());
     }
-    return (*format)->create(path, options);
+    auto image = NewImage::begin(path, options.replace);
+    if (!image) {
+        return std::unexpected(image.error());
+    }
+    if (auto created = (*format)->create(image->path(), options); !created) {
+        return created;
+    }
+    if (auto filled = fill(image->path()); !filled) {
+        return filled;
+    }
+    return image->finish();
+}
+
+Result<void> create_image(const std::string& path, const CreateOptions& options) {
+    return make_image(path, options, [](const std::string&) { return Result<void>{}; });
 }
 
 } // namespace strata::backends

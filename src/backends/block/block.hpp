@@ -65,16 +65,17 @@ struct CreateOptions {
     std::optional<std::string> backing_file{};
     std::string backing_format{};   // required with a backing file
     std::uint64_t cluster_size = 0; // of qcow2; 0: the usual one
+    bool replace = false;           // what is there already; else that is an error
 };
 
-// Replaces what is there.
+// A failure leaves what was there.
 [[nodiscard]] Result<void> create_image(const std::string& path, const CreateOptions& options);
 
-// Called now and then with how many bytes of how many are done.
-using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+// Called now and then with how many bytes of how many are done; false gives up.
+using Progress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 
 // Makes an image at `to` with the contents of that at `from`, all backing files included. `options.size` is
-// not used.
+// not used. A failure leaves what was there; given up, the error's code is ECANCELED.
 [[nodiscard]] Result<void> convert_image(const std::string& from, const OpenOptions& open,
                                          const std::string& to, const CreateOptions& options,
                                          const Progress& progress);

@@ -1,4 +1,5 @@
 #include "backends/block/block.hpp"
+#include "backends/block/formats.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -49,7 +50,9 @@ Result<void> copy(BlockBackend& from, BlockBackend& to, const Progress& progress
             return written;
         }
         offset += chunk.size();
-        progress(offset, total);
+        if (!progress(offset, total)) {
+            return std::unexpected(Error{"interrupted; nothing was changed", {}, ECANCELED});
+        }
     }
     return to.flush();
 }
@@ -64,18 +67,14 @@ Result<void> convert_image(const std::string& from, const OpenOptions& open, con
     }
     std::error_code ignored;
     if (std::filesystem::equivalent(from, to, ignored)) {
-        return fail("disk " + to + ": an image cannot be converted onto itself");
+        return fail("disk " + to + ": an image cannot be converted onto itself", "choose another name");
     }
     auto create = options;
     create.size = (*source)->size();
-    if (auto created = create_image(to, create); !created) {
-        return created;
-    }
-    auto target = open_image(to, {.format = options.format});
-    if (!target) {
-        return std::unexpected(target.error());
-    }
-    return copy(**source, **target, progress);
+    return make_image(to, create, [&](const std::string& path) {
+        auto target = open_image(path, {.format = options.format});
+        return target ? copy(**source, **target, progress) : std::unexpected(target.error());
+    });
 }
 
 } // namespace strata::backends

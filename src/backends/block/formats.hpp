@@ -29,6 +29,10 @@ struct Format {
 // The name of the format that the first sector shows; "raw" when no other does.
 [[nodiscard]] std::string_view probe_format(std::span<const std::byte> first_sector);
 
+// create_image(), and `fill` with the new image's path before it gets its name.
+[[nodiscard]] Result<void> make_image(const std::string& path, const CreateOptions& options,
+                                      const std::function<Result<void>(const std::string&)>& fill);
+
 // open_image() within a chain of backing files.
 [[nodiscard]] Result<std::unique_ptr<BlockBackend>> open_image_in(const std::string& path,
                                                                   const OpenOptions& options, unsigned depth);

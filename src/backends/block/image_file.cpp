@@ -1,6 +1,7 @@
 #include "backends/block/image_file.hpp"
 
 #include "backends/block/image_lock.hpp"
+#include "base/open_file.hpp"
 
 #include <algorithm>
 #include <array>
@@ -23,10 +24,13 @@ bool not_supported(int code) {
 
 Result<ImageFile> ImageFile::open_with(const std::string& path, Access access, int flags) {
     const bool writer = access == Access::read_write;
-    FileDescriptor file(::open(path.c_str(), (writer ? O_RDWR : O_RDONLY) | O_CLOEXEC | flags, 0666));
+    // O_NONBLOCK: opening a FIFO would wait for its other side. It changes nothing for what is accepted here.
+    FileDescriptor file(
+        ::open(path.c_str(), (writer ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | flags, 0666));
     if (!file) {
+        const bool may_be_readable = writer && (flags & O_CREAT) == 0 && (errno == EACCES || errno == EROFS);
         return fail_errno("open disk", path, errno,
-                          errno == EACCES && writer ? "open it read-only, or change its permissions" : "");
+                          may_be_readable ? "open it read-only, or change its permissions" : hint_for(errno));
     }
     struct stat status{};
     if (fstat(file.get(), &status) != 0) {
@@ -34,7 +38,9 @@ Result<ImageFile> ImageFile::open_with(const std::string& path, Access access, i
     }
     const bool block_device = S_ISBLK(status.st_mode);
     if (!block_device && !S_ISREG(status.st_mode)) {
-        return fail("disk " + path + " is neither a file nor a block device");
+        return fail("disk " + path + " is " + std::string(kind_of_file(status.st_mode)) +
+                        ", neither a regular file nor a block device",
+                    "copy what it gives to a file first");
     }
     if (auto locked = lock_image(file.get(), path, writer); !locked) {
         return std::unexpected(locked.error());
@@ -101,7 +107,8 @@ Result<void> ImageFile::write(std::uint64_t offset, std::span<const std::byte> f
             continue;
         }
         if (put <= 0) {
-            return fail_errno("write disk", path_, put < 0 ? errno : ENOSPC);
+            const int code = put < 0 ? errno : ENOSPC;
+            return fail_errno("write disk", path_, code, hint_for(code));
         }
         from = from.subspan(static_cast<std::size_t>(put));
         offset += static_cast<std::uint64_t>(put);
@@ -111,7 +118,7 @@ Result<void> ImageFile::write(std::uint64_t offset, std::span<const std::byte> f
 
 Result<void> ImageFile::resize(std::uint64_t size) {
     if (ftruncate(file_.get(), static_cast<off_t>(size)) != 0) {
-        return fail_errno("resize disk", path_);
+        return fail_errno("resize disk", path_, errno, hint_for(errno));
     }
     return {};
 }

@@ -13,9 +13,9 @@ namespace strata::backends {
 
 namespace {
 
-// What follows "KIND:" in a specification, or nothing if it is of another kind.
+// What follows "KIND:" in a specification, or nothing if that is nothing or of another kind.
 std::optional<std::string> argument_of(const std::string& spec, std::string_view kind) {
-    if (!spec.starts_with(kind) || spec.size() == kind.size() || spec[kind.size()] != ':') {
+    if (!spec.starts_with(kind) || spec.size() <= kind.size() + 1 || spec[kind.size()] != ':') {
         return std::nullopt;
     }
     return spec.substr(kind.size() + 1);

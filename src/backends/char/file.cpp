@@ -1,9 +1,7 @@
 #include "backends/char/file.hpp"
 
 #include "backends/char/stream.hpp"
-#include "base/file_descriptor.hpp"
-
-#include <fcntl.h>
+#include "base/open_file.hpp"
 
 namespace strata::backends {
 
@@ -26,11 +24,11 @@ private:
 } // namespace
 
 Result<std::unique_ptr<CharBackend>> open_file(EventLoop& loop, const std::string& path) {
-    FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
+    auto file = open_to_write(path, "console file");
     if (!file) {
-        return fail_errno("open", path);
+        return std::unexpected(file.error());
     }
-    return std::make_unique<OutputFile>(loop, std::move(file));
+    return std::make_unique<OutputFile>(loop, std::move(*file));
 }
 
 } // namespace strata::backends

@@ -1,7 +1,7 @@
 #include "backends/char/socket.hpp"
 
-#include "backends/char/listener.hpp"
 #include "backends/char/stream.hpp"
+#include "base/listener.hpp"
 
 #include <optional>
 #include <sys/epoll.h>

@@ -3,8 +3,10 @@
 #include "backends/char/escape_keys.hpp"
 #include "backends/char/raw_mode.hpp"
 #include "backends/char/stream.hpp"
+#include "base/file_descriptor.hpp"
 
 #include <algorithm>
+#include <fcntl.h>
 #include <optional>
 #include <unistd.h>
 
@@ -12,11 +14,22 @@ namespace strata::backends {
 
 namespace {
 
+// A terminal that polls as writable may still block on more than it has room for, and the mode of standard
+// output is shared with whoever else has it open: so a terminal is opened anew, without blocking.
+class StandardOutput {
+public:
+    [[nodiscard]] int get() const { return own_ ? own_.get() : STDOUT_FILENO; }
+
+private:
+    FileDescriptor own_{
+        isatty(STDOUT_FILENO) ? ::open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1};
+};
+
 // A pipe or a file: read as fast as the guest takes it, and written without being interpreted.
 class StandardStreams final : public CharBackend {
 public:
     explicit StandardStreams(EventLoop& loop)
-        : stream_(loop, STDIN_FILENO, STDOUT_FILENO,
+        : stream_(loop, STDIN_FILENO, output_.get(),
                   {.receive = [this](auto bytes) { return deliver(bytes); }, .closed = {}}) {}
 
     ~StandardStreams() override { stream_.drain(); }
@@ -26,6 +39,7 @@ public:
     void resume() override { stream_.resume(); }
 
 private:
+    StandardOutput output_;
     Stream stream_;
 };
 
@@ -35,7 +49,7 @@ class Terminal final : public CharBackend {
 public:
     Terminal(EventLoop& loop, RawMode raw, std::function<void()> quit)
         : raw_(std::move(raw)), quit_(std::move(quit)),
-          stream_(loop, STDIN_FILENO, STDOUT_FILENO,
+          stream_(loop, STDIN_FILENO, output_.get(),
                   {.receive = [this](auto bytes) { return typed(bytes); },
                    .closed = [this] { ask_to_quit(); }}) {}
 
@@ -81,6 +95,7 @@ private:
     std::function<void()> quit_;
     EscapeKeys escape_;
     std::vector<std::byte> keys_; // for the guest
+    StandardOutput output_;
     Stream stream_;
 };
 

@@ -24,6 +24,10 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
     return port;
 }
 
+bool is_number(std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 // Cuts off and returns what follows the last `separator`; empty if there is none.
 std::optional<std::string_view> cut_last(std::string_view& text, char separator) {
     const auto at = text.rfind(separator);
@@ -53,20 +57,31 @@ Result<PortForward> parse_port_forward(std::string_view text) {
     }
     const auto guest = cut_last(rest, ':');
     const auto colon = rest.rfind(':');
-    const auto host = parse_port(colon == std::string_view::npos ? rest : rest.substr(colon + 1));
-    const auto guest_port = parse_port(guest.value_or(""));
-    if (!guest_port || !host) {
+    const auto host = colon == std::string_view::npos ? rest : rest.substr(colon + 1);
+    if (!guest || !is_number(*guest) || !is_number(host)) {
         return malformed(text);
     }
+    const auto guest_port = parse_port(*guest), host_port = parse_port(host);
+    if (!guest_port || !host_port) {
+        return fail(fmt::format("port forward '{}': {} is not a port", text, host_port ? *guest : host),
+                    "ports are 1 to 65535");
+    }
     forward.guest_port = *guest_port;
-    forward.host_port = *host;
+    forward.host_port = *host_port;
     if (colon != std::string_view::npos) {
         forward.host_address = rest.substr(0, colon);
         if (!is_address(forward.host_address)) {
-            return malformed(text);
+            return fail(
+                fmt::format("port forward '{}': '{}' is not an IPv4 address", text, forward.host_address),
+                "give an address of this host as numbers, as in 127.0.0.1:8080:80");
         }
     }
     return forward;
+}
+
+bool overlap(const PortForward& one, const PortForward& other) {
+    return one.udp == other.udp && one.host_port == other.host_port &&
+           (one.host_address.empty() || other.host_address.empty() || one.host_address == other.host_address);
 }
 
 std::string to_string(const PortForward& forward) {

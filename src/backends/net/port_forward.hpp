@@ -19,7 +19,10 @@ struct PortForward {
 // From "[ADDRESS:]HOST:GUEST[/tcp|/udp]": "8080:80", "127.0.0.1:5353:53/udp".
 [[nodiscard]] Result<PortForward> parse_port_forward(std::string_view text);
 
-// The same, for messages.
+// Whether both want the same port of the host.
+[[nodiscard]] bool overlap(const PortForward& one, const PortForward& other);
+
+// The same as is parsed, for messages.
 [[nodiscard]] std::string to_string(const PortForward& forward);
 
 } // namespace strata::backends

@@ -2,6 +2,7 @@
 
 #include "backends/net/slirp_sockets.hpp"
 #include "base/lifetime.hpp"
+#include "base/open_file.hpp"
 
 #include <arpa/inet.h>
 #include <deque>
@@ -151,7 +152,8 @@ Result<void> UserNet::add(const PortForward& forward) {
     in_addr host{};
     inet_pton(AF_INET, forward.host_address.c_str(), &host); // an empty one leaves it: any
     if (slirp_add_hostfwd(slirp_, forward.udp, host, forward.host_port, guest, forward.guest_port) != 0) {
-        return fail_errno("forward port", to_string(forward), errno, "choose another port of the host");
+        return fail_errno("forward port", to_string(forward), errno,
+                          errno == EACCES ? privileged_port_hint : hint_for(errno));
     }
     return {};
 }

@@ -1,5 +1,5 @@
 // strata history: the steps that made an image.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "cli/table.hpp"
 #include "cli/template.hpp"

@@ -1,5 +1,5 @@
 // strata images: lists what is here.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "cli/table.hpp"
 #include "cli/template.hpp"

@@ -1,7 +1,8 @@
 // strata import: makes an image of a root file system.
 #include "image/archive/import.hpp"
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
+#include "cli/usage_error.hpp"
 #include "image/change.hpp"
 
 #include "base/error.hpp"
@@ -32,7 +33,7 @@ void define(CLI::App& command, Options& options) {
         .add_option("--platform", options.platform, "For which machines the image is; this one by default")
         ->type_name("OS/ARCHITECTURE");
     command.add_option("--compression", options.compression, "Of the image's layer")
-        ->check(CLI::IsMember({"gzip", "zstd", "none"}))
+        ->check(one_of({"gzip", "zstd", "none"}))
         ->type_name("gzip|zstd|none")
         ->capture_default_str();
     command.footer(

@@ -1,7 +1,8 @@
 // strata inspect: all that is known of an image, as Docker's client writes it.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "cli/template.hpp"
+#include "cli/usage_error.hpp"
 
 #include "base/error.hpp"
 
@@ -22,7 +23,7 @@ void define(CLI::App& command, Options& options) {
     command.add_option("-f,--format", options.format, "json, or a template as in '{{.Config.Env}}'")
         ->type_name("FORMAT");
     command.add_option("--type", options.type, "Kind of object")
-        ->check(CLI::IsMember({"image"}))
+        ->check(one_of({"image"}))
         ->type_name("image");
     command.add_option("--platform", options.platform, "Of an image for many platforms, the one to show")
         ->type_name("OS/ARCHITECTURE");

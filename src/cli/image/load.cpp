@@ -1,6 +1,6 @@
 // strata load: brings in images from an archive.
 #include "image/archive/load.hpp"
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 
 #include "base/error.hpp"

@@ -1,5 +1,5 @@
 // strata login and logout: who you are to a registry.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "image/registry/client.hpp"
 #include "image/registry/credentials.hpp"

@@ -1,5 +1,5 @@
 // strata prune: gives back the space of what nobody needs.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "cli/table.hpp"
 #include "image/store/garbage.hpp"

@@ -1,5 +1,5 @@
 // strata pull: fetches an image from a registry.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "cli/image/progress.hpp"
 

@@ -1,5 +1,5 @@
 // strata push: sends an image to a registry.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "cli/image/progress.hpp"
 

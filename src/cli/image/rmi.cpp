@@ -1,6 +1,7 @@
 // strata rmi: removes names, and images that have none left.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
+#include "cli/usage_error.hpp"
 #include "image/store/garbage.hpp"
 
 #include "base/error.hpp"

@@ -1,6 +1,6 @@
 // strata save: writes images into an archive.
 #include "image/archive/save.hpp"
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 
 #include "base/atomic_file.hpp"

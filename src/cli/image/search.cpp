@@ -1,5 +1,5 @@
 // strata search: looks for images in a registry.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "cli/table.hpp"
 #include "image/json_reader.hpp"

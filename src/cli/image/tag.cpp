@@ -1,5 +1,5 @@
 // strata tag: gives an image another name.
-#include "cli/image/commands.hpp"
+#include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 
 namespace strata::cli {

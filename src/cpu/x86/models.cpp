@@ -1,10 +1,13 @@
 // The CPU models, each a row of data. Identification values are those of real processors (SDM volume 2A,
 // CPUID; AMD publication 20734); the x86-64 levels follow the System V psABI, with the system features that
 // kernels want added.
+#include "base/suggestion.hpp"
 #include "cpu/x86/model.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
+#include <vector>
 
 namespace strata::cpu::x86 {
 namespace {
@@ -121,11 +124,10 @@ Result<const Model*> find_model(std::string_view name) {
     if (found != all_models.end()) {
         return &*found;
     }
-    std::string known;
-    for (const Model& model : all_models) {
-        known.append(known.empty() ? "" : ", ").append(model.name);
-    }
-    return fail("unknown CPU model '" + std::string(name) + "'", "known models: " + known);
+    std::vector<std::string_view> known;
+    std::ranges::transform(all_models, std::back_inserter(known), &Model::name);
+    return fail("unknown CPU model '" + std::string(name) + "'",
+                unknown_word_hint(name, known, "known models"));
 }
 
 } // namespace strata::cpu::x86

@@ -1,6 +1,11 @@
+#include "base/suggestion.hpp"
 #include "machine/boards/micro.hpp"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
+#include <string>
+#include <vector>
 
 namespace strata::machine {
 
@@ -15,7 +20,9 @@ Result<const BoardInfo*> find_board(std::string_view name) {
             return &board;
         }
     }
-    return fail("no board is called '" + std::string(name) + "'", "strata devices lists the boards");
+    std::vector<std::string_view> known;
+    std::ranges::transform(boards(), std::back_inserter(known), &BoardInfo::name);
+    return fail("unknown board '" + std::string(name) + "'", unknown_word_hint(name, known, "known boards"));
 }
 
 } // namespace strata::machine

@@ -19,6 +19,9 @@ class Debugger final : private Target {
 public:
     [[nodiscard]] static Result<std::unique_ptr<Debugger>> create(Vm& vm, const std::string& address);
 
+    // Where GDB finds it.
+    [[nodiscard]] const std::string& address() const { return server_->address(); }
+
     // A vCPU stopped with Exit::debug and is parked, or soon will be.
     void vcpu_stopped(unsigned vcpu);
     void machine_ended(int status);

@@ -1,93 +1,54 @@
 #include "vm/gdb/server.hpp"
 
 #include <array>
-#include <charconv>
-#include <cstring>
-#include <filesystem>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <system_error>
+#include <unistd.h>
 
 namespace strata::vm::gdb {
 namespace {
 
-constexpr std::string_view address_hint = "use --gdb PORT, --gdb ADDRESS:PORT or --gdb unix:PATH";
-
-Result<FileDescriptor> bind_and_listen(int family, const sockaddr* address, socklen_t size,
-                                       const std::string& text) {
-    FileDescriptor listener(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    const int yes = 1;
-    if (!listener || setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-        bind(listener.get(), address, size) != 0 || listen(listener.get(), 1) != 0) {
-        return fail_errno("listen for GDB at", text, errno, "is another debugger's server there already?");
+// "PORT" and ":PORT" are the loopback interface's: whoever drives the machine by its debugger owns it.
+Result<Listener> listen_for_gdb(const std::string& text) {
+    std::string_view path = text;
+    if (take_prefix(path, "unix:")) {
+        return listen_on_path(std::string(path));
     }
-    return listener;
-}
-
-Result<FileDescriptor> listen_unix(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof address.sun_path) {
-        return fail("--gdb unix:" + path + ": the path is empty or too long for a socket",
-                    std::string(address_hint));
-    }
-    std::memcpy(address.sun_path, path.data(), path.size());
-    std::error_code absent;
-    if (std::filesystem::is_socket(path, absent)) {
-        unlink(path.c_str()); // of an earlier session; any other file makes bind() fail
-    }
-    return bind_and_listen(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof address, path);
-}
-
-Result<FileDescriptor> listen_tcp(const std::string& text) {
     const auto colon = text.rfind(':');
-    const std::string host = colon == std::string::npos || colon == 0 ? "127.0.0.1" : text.substr(0, colon);
-    const std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
-    const addrinfo hints{.ai_flags = AI_NUMERICSERV | AI_PASSIVE,
-                         .ai_family = AF_UNSPEC,
-                         .ai_socktype = SOCK_STREAM,
-                         .ai_protocol = 0,
-                         .ai_addrlen = 0,
-                         .ai_addr = nullptr,
-                         .ai_canonname = nullptr,
-                         .ai_next = nullptr};
-    addrinfo* found = nullptr;
-    if (const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0) {
-        return fail("--gdb " + text + ": " + gai_strerror(error), std::string(address_hint));
-    }
-    auto listener = bind_and_listen(found->ai_family, found->ai_addr, found->ai_addrlen, text);
-    freeaddrinfo(found);
-    return listener;
+    const bool loopback = colon == std::string::npos || colon == 0;
+    return listen_on_port(loopback ? "127.0.0.1" : text.substr(0, colon),
+                          colon == std::string::npos ? text : text.substr(colon + 1));
 }
 
 } // namespace
 
 Result<std::unique_ptr<Server>> Server::create(EventLoop& loop, Target& target, const std::string& address,
                                                std::function<void()> attach) {
-    std::string_view text = address;
-    auto listener = take_prefix(text, "unix:") ? listen_unix(std::string(text)) : listen_tcp(address);
+    auto listener = listen_for_gdb(address);
     if (!listener) {
+        listener.error().message = "--gdb: " + listener.error().message;
         return std::unexpected(listener.error());
     }
     return std::unique_ptr<Server>(new Server(loop, target, std::move(*listener), std::move(attach)));
 }
 
-Server::Server(EventLoop& loop, Target& target, FileDescriptor listener, std::function<void()> attach)
+Server::Server(EventLoop& loop, Target& target, Listener listener, std::function<void()> attach)
     : loop_(loop), target_(target), listener_(std::move(listener)), attach_(std::move(attach)) {
-    loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept(); });
+    loop_.watch(listener_.socket.get(), EPOLLIN, [this](std::uint32_t) { accept(); });
 }
 
 Server::~Server() {
     hang_up();
-    loop_.unwatch(listener_.get());
+    loop_.unwatch(listener_.socket.get());
+    if (!listener_.path.empty()) {
+        unlink(listener_.path.c_str());
+    }
 }
 
 void Server::accept() {
-    FileDescriptor connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    FileDescriptor connection(accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection || session_) {
         return; // a second debugger is turned away: the first has the machine
     }

@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/event_loop.hpp"
 #include "base/file_descriptor.hpp"
+#include "base/listener.hpp"
 #include "vm/gdb/session.hpp"
 #include "vm/gdb/target.hpp"
 
@@ -23,13 +24,16 @@ public:
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
+    // Where GDB finds it.
+    [[nodiscard]] const std::string& address() const { return listener_.address; }
+
     [[nodiscard]] bool connected() const { return session_ != nullptr; }
 
     // The machine stopped: tells GDB.
     void stopped(const Stop& stop);
 
 private:
-    Server(EventLoop& loop, Target& target, FileDescriptor listener, std::function<void()> attach);
+    Server(EventLoop& loop, Target& target, Listener listener, std::function<void()> attach);
 
     void accept();
     void receive();
@@ -38,7 +42,8 @@ private:
 
     EventLoop& loop_;
     Target& target_;
-    FileDescriptor listener_, connection_;
+    Listener listener_;
+    FileDescriptor connection_;
     std::function<void()> attach_;
     std::unique_ptr<Session> session_;
 };

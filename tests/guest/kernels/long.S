@@ -41,6 +41,7 @@ entry64:
         mov %eax, %ds
         mov %eax, %es
         mov %eax, %ss
+        mov %ebx, %edi          # the start information, from the loader
         call start_kernel
 1:      hlt
         jmp 1b

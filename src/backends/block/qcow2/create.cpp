@@ -17,15 +17,15 @@ constexpr std::uint64_t default_cluster_size = 65536;
 constexpr std::uint64_t sector_size = 512;
 
 Result<std::uint64_t> disk_size(const std::string& path, const CreateOptions& options) {
-    if (options.size != 0 || !options.backing_file) {
+    if (!options.backing_file) {
         return align_up(options.size, sector_size);
     }
     const auto backing = std::filesystem::path(path).parent_path() / *options.backing_file;
     const auto opened = open_image(backing.string(), {.format = options.backing_format, .read_only = true});
     if (!opened) {
-        return std::unexpected(opened.error());
+        return std::unexpected(Error{"backing file: " + opened.error().message, opened.error().hint});
     }
-    return (*opened)->size();
+    return options.size != 0 ? align_up(options.size, sector_size) : (*opened)->size();
 }
 
 Result<Header> plan(const std::string& path, const CreateOptions& options) {

@@ -128,9 +128,10 @@ private:
         length_ = length_v2;
         if (header_.version == 3) {
             header_.refcount_order = field<std::uint32_t>(at::refcount_order);
-            length_ = std::max<std::size_t>(field<std::uint32_t>(at::header_length), min_length_v3);
+            length_ = field<std::uint32_t>(at::header_length);
         }
-        if (length_ > header_.cluster_size()) {
+        if (length_ < (header_.version == 3 ? min_length_v3 : length_v2) ||
+            length_ > header_.cluster_size()) {
             return refuse(fmt::format("header of {} bytes", length_));
         }
         if (header_.refcount_order > max_refcount_order) {

@@ -1,12 +1,19 @@
-// The commands about images, each in a file of its own.
+// The subcommands, each in a file of its own: it adds itself to the command line, and leaves its exit status.
+// A new one is declared here and listed in commands.cpp.
 #pragma once
 
 #include "cli/command.hpp"
 
 namespace strata::cli {
 
-void add_image_commands(CLI::App& root, Outcome& outcome);
+// All of them, in groups as --help shows them.
+void add_commands(CLI::App& root, Outcome& outcome);
 
+void add_completion(CLI::App& root, Outcome& outcome);
+void add_cpus(CLI::App& root, Outcome& outcome);
+void add_devices(CLI::App& root, Outcome& outcome);
+void add_disk(CLI::App& root, Outcome& outcome);
+void add_engines(CLI::App& root, Outcome& outcome);
 void add_history(CLI::App& root, Outcome& outcome);
 void add_images(CLI::App& root, Outcome& outcome);
 void add_import(CLI::App& root, Outcome& outcome);
@@ -17,8 +24,10 @@ void add_prune(CLI::App& root, Outcome& outcome);
 void add_pull(CLI::App& root, Outcome& outcome);
 void add_push(CLI::App& root, Outcome& outcome);
 void add_rmi(CLI::App& root, Outcome& outcome);
+void add_run(CLI::App& root, Outcome& outcome);
 void add_save(CLI::App& root, Outcome& outcome);
 void add_search(CLI::App& root, Outcome& outcome);
 void add_tag(CLI::App& root, Outcome& outcome);
+void add_version(CLI::App& root, Outcome& outcome);
 
 } // namespace strata::cli

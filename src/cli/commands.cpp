@@ -1,0 +1,35 @@
+#include "cli/commands.hpp"
+
+#include <vector>
+
+namespace strata::cli {
+namespace {
+
+struct Group {
+    const char* title;
+    std::vector<void (*)(CLI::App&, Outcome&)> add;
+};
+
+} // namespace
+
+void add_commands(CLI::App& root, Outcome& outcome) {
+    const Group groups[] = {
+        {"Virtual machines", {add_run, add_disk, add_engines, add_cpus, add_devices}},
+        {"Images",
+         {add_pull, add_push, add_images, add_load, add_save, add_import, add_tag, add_rmi, add_inspect,
+          add_history, add_search, add_login, add_prune}},
+        {"The command itself", {add_completion, add_version}},
+    };
+    for (const Group& group : groups) {
+        const auto before = root.get_subcommands({}).size();
+        for (const auto add : group.add) {
+            add(root, outcome);
+        }
+        const auto all = root.get_subcommands({});
+        for (auto at = before; at < all.size(); ++at) {
+            all[at]->group(group.title);
+        }
+    }
+}
+
+} // namespace strata::cli
