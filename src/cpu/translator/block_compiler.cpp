@@ -32,6 +32,7 @@ void BlockCompiler::compile(const Trace& trace) {
     for (; !rest_.empty(); rest_ = rest_.subspan(1)) {
         instruction(rest_.front());
     }
+    starts_.push_back(a.here());
     for (std::size_t i = 0; i < later_.size(); ++i) { // each may add more
         const auto emit = std::move(later_[i]);
         emit();
@@ -45,7 +46,9 @@ void BlockCompiler::instruction(const TraceInstruction& instruction) {
     native_.insns.push_back(instruction.insn);
     native_.sites.push_back({&native_.insns.back(), instruction.next_rip(), false});
     site_ = &native_.sites.back();
-    slow_ = resume_ = nullptr;
+    starts_.push_back(a.here());
+    slow_ = nullptr;
+    resume_ = nullptr;
     accesses_ = 0;
     const FlagEffects effects = flag_effects(instruction);
     if (effects.needs.has(borrowed_)) {
@@ -56,7 +59,8 @@ void BlockCompiler::instruction(const TraceInstruction& instruction) {
         borrowed_ = Borrowed::nothing;
     }
     if (resume_) {
-        a.L(*resume_);
+        resume_->in_r14 = in_r14_;
+        a.L(resume_->label);
     }
     if (rest_.size() == 1 && !ended_) {
         jump_to(next_rip());
@@ -85,19 +89,23 @@ void BlockCompiler::interpret() {
     a.call(stubs_.interpret);
     vectors_loaded_ = false;
     std::ranges::fill(shared_, nullptr);
+    in_r14_ = nullptr;
 }
 
 Label& BlockCompiler::slow_path() {
     if (!slow_) {
         slow_ = std::make_shared<Label>();
-        resume_ = std::make_shared<Label>();
+        resume_ = std::make_shared<Resumption>();
         later([this, site = site_, slow = slow_, resume = resume_, vectors = vectors_loaded_,
                borrowed = borrowed_] {
             a.L(*slow);
             emit_return_flag(borrowed, false);
             a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site));
             a.call(vectors ? stubs_.interpret_with_vectors : stubs_.interpret);
-            a.jmp(*resume, Assembler::T_NEAR);
+            if (resume->in_r14 != nullptr) {
+                put_addend(*resume->in_r14);
+            }
+            a.jmp(resume->label, Assembler::T_NEAR);
         });
     }
     return *slow_;
@@ -180,6 +188,7 @@ void BlockCompiler::need_vectors() {
     a.jrcxz(loaded);
     a.mov(a.r14, rip());
     a.call(stubs_.load_vectors);
+    in_r14_ = nullptr;
     a.L(loaded);
     vectors_loaded_ = true;
 }

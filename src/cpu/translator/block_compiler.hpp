@@ -40,6 +40,9 @@ public:
 
     [[nodiscard]] std::span<const Trap> traps() const { return traps_; }
 
+    // Where each instruction's code begins, and at the end where what is seldom run does.
+    [[nodiscard]] std::span<const std::uint8_t* const> starts() const { return starts_; }
+
 private:
     // ---- instructions ----
     void instruction(const TraceInstruction& instruction);
@@ -61,9 +64,11 @@ private:
     [[nodiscard]] Xbyak::RegExp look_up(const EffectiveAddress& address, unsigned size, Access access);
     [[nodiscard]] Xbyak::RegExp look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access);
     [[nodiscard]] RegionUse* new_region(unsigned size, bool writes);
-    // Checks [address + low, + size): R14 is the addend. `failed`: the region does not hold it.
+    // Checks the use's bytes from address + low on: R14 is the addend. `failed` emits what follows if neither
+    // the region nor the TLB has them, and may go on at its label.
     void check_region(const EffectiveAddress& address, std::int64_t low, const RegionUse& use,
-                      std::function<void()> failed);
+                      std::function<void(const Xbyak::Label& hit)> failed);
+    void put_addend(const RegionUse& use);
     [[nodiscard]] Xbyak::RegExp with_addend(const EffectiveAddress& address) const;
     // The host's next instruction accesses memory, and may trap.
     void expect_trap();
@@ -129,11 +134,21 @@ private:
     Sharing sharing_;
     std::vector<const RegionUse*> shared_; // of the groups of sharing_; null: not checked yet
     unsigned accesses_ = 0;                // that the current instruction has made
+    const RegionUse* in_r14_ = nullptr;    // whose addend R14 holds
     Xbyak::Label head_, head_with_vectors_;
     std::vector<std::function<void()>> later_;
-    std::shared_ptr<Xbyak::Label> slow_, resume_; // of the current instruction, once it needs them
+
+    // Where translated code goes on behind the slow path, and what R14 holds there.
+    struct Resumption {
+        Xbyak::Label label;
+        const RegionUse* in_r14 = nullptr;
+    };
+
+    std::shared_ptr<Xbyak::Label> slow_; // of the current instruction, once it needs them
+    std::shared_ptr<Resumption> resume_;
     std::vector<std::pair<const std::uint8_t*, std::shared_ptr<Xbyak::Label>>> trap_labels_;
     std::vector<Trap> traps_;
+    std::vector<const std::uint8_t*> starts_;
 };
 
 } // namespace strata::cpu::translator

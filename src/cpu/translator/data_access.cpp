@@ -72,7 +72,10 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     const AccessGroup& group = sharing_.groups()[shared.group];
     const bool writes = access == Access::write;
     if (const RegionUse* use = shared_[shared.group]; use != nullptr && (use->writes || !writes)) {
-        a.mov(a.r14, a.state(static_cast<int>(use->region) + region_addend));
+        if (in_r14_ != use) {
+            put_addend(*use);
+            in_r14_ = use;
+        }
         if (!simple(address)) {
             put_address(a.rcx, address);
         }
@@ -89,16 +92,25 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     if (shares) {
         // The interpreter's share would be this access alone: another translation takes them one by one.
         Link& link = make_link(rip());
-        link.plain = use;
-        check_region(address, group.lowest - shared.offset, *use, [this, &link] { emit_link_here(link); });
+        link.plain = true;
+        check_region(address, group.lowest - shared.offset, *use, [this, &link](const Label& hit) {
+            a.call(stubs_.walk_region);
+            a.jrcxz(hit);
+            emit_link_here(link);
+        });
         shared_[shared.group] = use;
     } else {
-        check_region(address, 0, *use, [this, slow = slow_] { a.jmp(*slow, Assembler::T_NEAR); });
+        check_region(address, 0, *use,
+                     [this, slow = slow_](const Label&) { a.jmp(*slow, Assembler::T_NEAR); });
     }
     if (needs_borrowed()) {
         return_flag();
     }
     return with_addend(address);
+}
+
+void BlockCompiler::put_addend(const RegionUse& use) {
+    a.mov(a.r14, a.state(static_cast<int>(use.region) + region_addend));
 }
 
 RegExp BlockCompiler::with_addend(const EffectiveAddress& address) const {
@@ -107,7 +119,7 @@ RegExp BlockCompiler::with_addend(const EffectiveAddress& address) const {
 }
 
 void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t low, const RegionUse& use,
-                                 std::function<void()> failed) {
+                                 std::function<void(const Label&)> failed) {
     const int region = static_cast<int>(use.region);
     auto lowest = simple(address);
     if (lowest) {
@@ -131,7 +143,8 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
         a.adox(check, a.state(region + region_minus_limit));
         a.jo(*miss, Assembler::T_NEAR);
     }
-    a.mov(a.r14, a.state(region + region_addend));
+    put_addend(use);
+    in_r14_ = &use;
     later([this, &use, lowest, low, miss, again, borrowed = borrowed_, failed = std::move(failed)] {
         a.L(*miss);
         emit_return_flag(borrowed, true);
@@ -144,7 +157,7 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
         a.call(stubs_.fill_region[static_cast<unsigned>(use.view)][use.writes]);
         Label hit;
         a.jrcxz(hit);
-        failed();
+        failed(hit);
         a.L(hit);
         emit_clear_flag(borrowed);
         a.jmp(*again, Assembler::T_NEAR);
@@ -153,6 +166,7 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
 
 // Changes no flags.
 RegExp BlockCompiler::look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access) {
+    in_r14_ = nullptr;
     Label hit;
     const int tags = access == Access::write ? layout.write_tags(view_) : layout.read_tags(view_);
     put_address(a.rcx, address);

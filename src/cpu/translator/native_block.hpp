@@ -30,8 +30,7 @@ struct Link {
     NativeBlock* owner = nullptr;
     NativeBlock* to = nullptr;
     bool vectors_loaded = false; // at the jump
-    // To the same place, translated without sharing checks: what the check that failed is for.
-    RegionUse* plain = nullptr;
+    bool plain = false;          // to the same place, translated without shared checks
 };
 
 struct NativeBlock {

@@ -1,5 +1,7 @@
 #include "cpu/translator/regions.hpp"
 
+#include <algorithm>
+
 namespace strata::cpu::translator {
 
 using interpreter::page_of;
@@ -9,7 +11,7 @@ using interpreter::TlbSet;
 
 namespace {
 
-constexpr std::uint64_t most_pages = 512; // of a region, each way from where it was looked for
+constexpr std::uint64_t most_pages = 16; // that a region grows by at once, each way
 constexpr std::uint32_t first_growth = 4, next_growth = 64, after_no_growth = 4096;
 
 std::uint64_t base_of(const Region& region) { return std::uint64_t{0} - region.minus_base; }
@@ -37,6 +39,11 @@ void Regions::clear() {
     filled_end = {0, capacity};
 }
 
+bool Regions::holds(const RegionUse& use, std::uint64_t linear) const {
+    const Region& region = regions[use.number];
+    return linear + region.minus_base < std::uint64_t{0} - region.minus_limit;
+}
+
 void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
     const auto& tags = use.writes ? set.write_tags : set.read_tags;
     const std::uint64_t page = page_of(linear), addend = set.addends[TlbSet::index(page)];
@@ -56,20 +63,28 @@ void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
     if (!belongs(page)) {
         return;
     }
-    std::uint64_t first = page, pages = 1;
-    while (pages < most_pages && belongs(page + pages * memory::page_size)) {
-        ++pages;
+    std::uint64_t first = page, end = page + memory::page_size;
+    Region& region = regions[use.number];
+    // What it holds already stays, if it is of the same run: streams grow at their end.
+    const std::uint64_t old_first = base_of(region), old_end = old_first + bytes_of(region, use);
+    if (page >= old_first - memory::page_size && page <= old_end && region.addend == addend &&
+        page_of(region.physical) + (page - old_first) == page_of(physical)) {
+        first = std::min(first, old_first);
+        end = std::max(end, old_end);
+        all &= region.physical;
+        any |= region.physical & TlbEntry::large;
+    }
+    for (std::uint64_t more = 0; more < most_pages && belongs(end); ++more) {
+        end += memory::page_size;
     }
     for (std::uint64_t more = 0; more < most_pages && belongs(first - memory::page_size); ++more) {
         first -= memory::page_size;
-        ++pages;
     }
-    use.until_growth = pages > 1 ? next_growth : after_no_growth;
-    const std::uint64_t size = pages * memory::page_size;
+    const std::uint64_t size = end - first;
+    use.until_growth = size > memory::page_size ? next_growth : after_no_growth;
     if (size <= use.last) {
         return;
     }
-    Region& region = regions[use.number];
     region = {std::uint64_t{0} - first, use.last - size, addend,
               (page_of(physical) - (page - first)) | all | any | (region.physical & Region::lists)};
     add_to_list(region);

@@ -38,7 +38,8 @@ struct RegionUse {
     std::uint32_t number = 0;       // and its place in Regions::regions
     std::uint32_t last = 0;         // bytes of an access, minus 1
     std::uint32_t until_growth = 0; // fillings with one page before it is looked for more
-    std::uint32_t failures = 0;     // of a check that accesses share
+    // Of a check that accesses share: how often it has failed in a row; and whether that is for good.
+    std::uint32_t failures = 0, hopeless = 0;
     interpreter::DataView view{};
     bool writes = false;
 };
@@ -52,6 +53,8 @@ public:
     // All are free again.
     void clear();
 
+    // Whether an access at `linear` lies in the place's region.
+    [[nodiscard]] bool holds(const RegionUse& use, std::uint64_t linear) const;
     // Gives the place what holds `linear`, and its neighbours that hold on; `linear` is in the TLB's set.
     void fill(RegionUse& use, interpreter::TlbSet& set, std::uint64_t linear);
 

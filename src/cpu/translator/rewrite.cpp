@@ -268,15 +268,16 @@ bool BlockCompiler::copy(const Decoded& decoded) {
             host = Xbyak::RegExp(a.r15);
         }
     }
-    static const std::array plain{Xbyak::util::r14, Xbyak::util::r15, Xbyak::util::rcx};
+    // R14 last: what it holds may be wanted again.
+    static const std::array plain{Xbyak::util::r15, Xbyak::util::rcx, Xbyak::util::r14};
     static const std::array beside_memory{Xbyak::util::r15};
-    static const std::array beside_count{Xbyak::util::r14};
-    static const std::array beside_high{Xbyak::util::r14};
+    static const std::array beside_rcx{Xbyak::util::r15, Xbyak::util::r14};
+    static const std::array beside_both{Xbyak::util::r14};
     std::span<const Reg64> scratch = memory == nullptr ? std::span<const Reg64>(plain) : beside_memory;
     if (counts) {
-        scratch = memory == nullptr ? std::span<const Reg64>(plain).first(2) : beside_count;
+        scratch = memory == nullptr ? std::span<const Reg64>(beside_rcx) : beside_both;
     } else if (high_byte && memory != nullptr) {
-        scratch = beside_high;
+        scratch = beside_both;
     } else if (memory != nullptr) {
         // Two registers in memory: the address in rCX alone frees R14.
         const auto spilled = std::ranges::count_if(visible, [](const ZydisDecodedOperand& operand) {
@@ -287,7 +288,7 @@ bool BlockCompiler::copy(const Decoded& decoded) {
         if (spilled > 1) {
             a.lea(a.rcx, a.ptr[host]);
             host = Xbyak::RegExp(a.rcx);
-            scratch = std::span<const Reg64>(plain).first(2);
+            scratch = beside_rcx;
         }
     }
     SpilledOperands operands(a, scratch);
@@ -310,6 +311,9 @@ bool BlockCompiler::copy(const Decoded& decoded) {
             const auto number = operands.take(number_of(operand.reg.value), is_written(operand));
             if (!number) {
                 std::abort(); // copyable() lets through three registers at most
+            }
+            if (*number == static_cast<unsigned>(Xbyak::Operand::R14)) {
+                in_r14_ = nullptr;
             }
             encoded.reg.value = part_of(*number, operand.reg.value);
         }
@@ -352,7 +356,7 @@ void BlockCompiler::lea(const Decoded& decoded) {
         }
         return;
     }
-    const Reg64 whole = a.guest(guest, a.r14);
+    const Reg64 whole = a.guest(guest, a.r15);
     if (to.size == 32) {
         a.mov(whole.cvt32(), target.cvt32());
     } else {

@@ -39,6 +39,8 @@ public:
         }
         begin();
         emit_grow_region();
+        stubs.walk_region = begin();
+        emit_walk_region();
         return stubs;
     }
 
@@ -225,10 +227,9 @@ private:
         a.jmp(grow_, Assembler::T_NEAR);
     }
 
-    // Called as fill_region is, when the region has been filled: C++ makes it larger.
-    void emit_grow_region() {
-        Label grown;
-        a.L(grow_);
+    // What C++ does with the region that was missed; its result is in R14.
+    void call_for_region(std::uint64_t (*service)(interpreter::Cpu*, RegionUse*)) {
+        Label loaded;
         a.pop(a.state(layout.resume));
         save_registers();
         a.mov(a.ebp, a.state32(layout.vectors_in_memory));
@@ -237,17 +238,35 @@ private:
         a.mov(a.rdi, a.rsp);
         a.mov(a.rsi, a.state(layout.missed));
         a.mov(a.rsp, a.state(layout.host_rsp));
-        a.mov(a.rax, reinterpret_cast<std::uintptr_t>(services_.grow_region));
+        a.mov(a.rax, reinterpret_cast<std::uintptr_t>(service));
         a.call(a.rax);
         a.mov(a.rsp, a.rbx);
         a.mov(a.r14, a.rax);
         a.test(a.ebp, a.ebp);
-        a.jne(grown, Assembler::T_NEAR);
+        a.jne(loaded, Assembler::T_NEAR);
         load_vector_registers();
-        a.L(grown);
+        a.L(loaded);
         load_registers();
+    }
+
+    // Called as fill_region is, when the region has been filled: C++ makes it larger.
+    void emit_grow_region() {
+        a.L(grow_);
+        call_for_region(services_.grow_region);
         a.mov(a.ecx, 0);
         a.mov(a.state(layout.missed), a.rcx);
+        a.jmp(a.state(layout.resume));
+    }
+
+    void emit_walk_region() {
+        Label worth_it;
+        a.mov(a.rcx, below(layout.missed));
+        a.mov(a.ecx, a.dword[a.rcx + offsetof(RegionUse, hopeless)]);
+        a.jrcxz(worth_it);
+        a.ret();
+        a.L(worth_it);
+        call_for_region(services_.walk_region);
+        a.mov(a.rcx, a.r14);
         a.jmp(a.state(layout.resume));
     }
 

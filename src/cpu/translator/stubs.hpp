@@ -20,12 +20,16 @@ struct Stubs {
     // By view, for reads and for writes. Called with rCX = linear address, R14 = RegionUse*: if the TLB has
     // the page, it fills the region and returns rCX = 0, R14 = the addend. Uses R15; changes no flags.
     std::array<std::array<const std::uint8_t*, 2>, 4> fill_region{};
+    // Called when fill_region has not helped, for a region that accesses share: C++ walks the page tables.
+    // Returns rCX = 0 if the region holds the access now. Changes no flags.
+    const std::uint8_t* walk_region = nullptr;
 };
 
 // What stubs call in C++.
 struct Services {
     std::uint64_t (*interpret)(interpreter::Cpu*, const Site*);  // returns whether to leave
     std::uint64_t (*grow_region)(interpreter::Cpu*, RegionUse*); // returns the addend
+    std::uint64_t (*walk_region)(interpreter::Cpu*, RegionUse*); // returns 0 if the region holds the access
 };
 
 [[nodiscard]] Stubs emit_stubs(Assembler& assembler, const Services& services);

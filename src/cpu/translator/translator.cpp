@@ -45,7 +45,7 @@ Translator::Translator(Frame& frame, CodeMemory code, std::uint32_t runs_before_
     : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)),
       runs_before_translation_(runs_before_translation) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
-    stubs_ = emit_stubs(assembler, {interpret, grow_region});
+    stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region});
     code_.take(assembler.getSize());
     stubs_size_ = code_.used();
     const std::uintptr_t entry = code_.executable(stubs_.enter);
@@ -89,6 +89,29 @@ std::uint64_t Translator::grow_region(Cpu* cpu, RegionUse* use) {
     return native.regions.regions[use->number].addend;
 }
 
+// As a processor may that looks ahead: nothing but accessed bits changes. A page that is not dirty does not
+// become writable by it.
+std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
+    constexpr std::uint32_t most_failures = 16;
+    NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
+    const std::uint64_t cr2 = cpu->system.cr2;
+    try {
+        if (use->view != interpreter::DataView::never && cpu->canonical(native.missed_at)) {
+            static_cast<void>(cpu->fill(native.missed_at, interpreter::Access::read, use->view));
+        }
+    } catch (const interpreter::Fault&) {
+        cpu->system.cr2 = cr2;
+    }
+    grow_region(cpu, use);
+    native.missed = 0;
+    if (native.regions.holds(*use, native.missed_at)) {
+        use->failures = 0;
+        return 0;
+    }
+    use->hopeless = ++use->failures > most_failures ? 1 : 0;
+    return 1;
+}
+
 void Translator::renew(bool user) {
     frame_.native.generations[user] = ++last_generation_;
     frame_.native.jumps[user].clear();
@@ -125,14 +148,6 @@ void Translator::enter(const NativeBlock& native) {
     ++cpu_.retired_;
 }
 
-// Behind a check that accesses share: a larger region may help.
-bool Translator::fails_always(RegionUse& use) {
-    constexpr std::uint32_t attempts = 8;
-    frame_.native.missed = 0;
-    grow_region(&cpu_, &use);
-    return ++use.failures > attempts;
-}
-
 bool Translator::execute(Block& block) {
     look_at_state();
     NativeBlock* native = native_of(block, false);
@@ -155,14 +170,11 @@ bool Translator::execute(Block& block) {
         if (cpu_.blocks_.epoch() != epoch) {
             return true; // the link went with all the rest
         }
-        const bool plain = link != nullptr && link->plain != nullptr;
-        native = native_of(next, plain);
+        native = native_of(next, link != nullptr && link->plain);
         if (native == nullptr || !runnable(*native)) {
             return true;
         }
-        if (!plain || fails_always(*link->plain)) {
-            connect(link, *native);
-        }
+        connect(link, *native);
     }
 }
 

@@ -34,11 +34,11 @@ public:
 private:
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
     static std::uint64_t grow_region(interpreter::Cpu* cpu, RegionUse* use);
+    static std::uint64_t walk_region(interpreter::Cpu* cpu, RegionUse* use);
 
     [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
     [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
     void add_traps(std::span<const struct Trap> traps);
-    [[nodiscard]] bool fails_always(RegionUse& use);
     [[nodiscard]] bool runnable(const NativeBlock& native) const;
     void enter(const NativeBlock& native);
     void connect(Link* link, NativeBlock& to);
