@@ -38,9 +38,14 @@ constexpr auto examples = R"(Examples:
     strata run --kernel kernel.elf --trace exceptions,interrupts=trace.log
 
 Exit status:
-  0 the guest powered off    2 bad argument, nothing was started    6 guest reset (with --no-reboot)
-  1 Strata or the host failed    4 triple fault    8 guest panic    130 stopped from outside
-  An odd number may be the guest's own: the debug-exit port gives (value << 1) | 1.)";
+  0    the guest powered off
+  1    Strata or the host failed
+  2    a bad argument or file: nothing was started
+  4    triple fault
+  6    the guest reset itself (with --no-reboot)
+  8    the guest reported a panic and reset itself
+  130  stopped from outside: the escape key, or signals
+  odd  the guest's own: a value V at the debug-exit port gives (V << 1) | 1)";
 
 void define(CLI::App& command, Options& options) {
     auto& config = options.config;

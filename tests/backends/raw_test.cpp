@@ -6,6 +6,9 @@
 #include "temporary_directory.hpp"
 
 #include <array>
+#include <cerrno>
+#include <filesystem>
+#include <iterator>
 #include <sys/stat.h>
 
 namespace strata::backends {
@@ -99,6 +102,30 @@ TEST_F(RawImage, IsCreatedSparse) {
     EXPECT_EQ(info.virtual_size, std::uint64_t{1} << 30);
     EXPECT_LT(info.allocated, std::uint64_t{1} << 20);
     EXPECT_FALSE(create_image(path, {.format = "raw", .size = 512, .backing_file = "other"}));
+}
+
+TEST_F(RawImage, ANewImageNeverHarmsWhatIsThere) {
+    write_file(path, "precious");
+    EXPECT_FALSE(create_image(path, {.format = "raw", .size = 512}));
+    EXPECT_FALSE(create_image(path, {.format = "qcow2", .size = 512, .cluster_size = 3, .replace = true}));
+    EXPECT_EQ(read_file(path), "precious");
+    {
+        const auto in_use = open_image(path, {.format = "raw"});
+        EXPECT_FALSE(create_image(path, {.format = "raw", .size = 512, .replace = true}));
+    }
+    EXPECT_EQ(read_file(path), "precious");
+    EXPECT_TRUE(create_image(path, {.format = "raw", .size = 512, .replace = true}));
+    EXPECT_EQ(read_file(path), std::string(512, '\0'));
+}
+
+TEST_F(RawImage, AnAbandonedConversionLeavesNothing) {
+    const auto target = directory / "target";
+    write_file(path, std::string(3 << 20, 'x'));
+    const auto given_up =
+        convert_image(path, {.format = "raw"}, target, {}, [](auto, auto) { return false; });
+    EXPECT_EQ(given_up.error().code, ECANCELED);
+    const std::filesystem::directory_iterator files(std::filesystem::path(path).parent_path());
+    EXPECT_EQ(std::distance(begin(files), end(files)), 1);
 }
 
 } // namespace

@@ -8,7 +8,7 @@ from command import strata
 
 def subcommands(*above):
     """The full names of the commands below one, as its help lists them."""
-    text = strata(*above, "--help").stdout
+    text = strata(*above, "--help").stdout.split("\nExample")[0]
     names = [line.split()[0] for line in text[text.find("Usage:"):].splitlines() if re.match(r"  [a-z]+ {2,}\S", line)]
     return [(*above, name) for name in names]
 
