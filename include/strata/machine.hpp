@@ -83,6 +83,9 @@ public:
     // What a user has to know before the machine runs, a line each: the escape key, the name of a pty.
     [[nodiscard]] virtual std::vector<std::string> announcements() const = 0;
 
+    // The name of the engine that runs its processors.
+    [[nodiscard]] virtual std::string engine() const = 0;
+
     // Runs the machine until it ends. Once.
     [[nodiscard]] virtual Result<RunResult> run() = 0;
 

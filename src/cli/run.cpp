@@ -37,6 +37,9 @@ constexpr auto examples = R"(Examples:
   See every exception and interrupt:
     strata run --kernel kernel.elf --trace exceptions,interrupts=trace.log
 
+  On the host's processor, by KVM, as a model without a feature that the host lacks:
+    strata run --kernel vmlinuz --engine kvm --cpu x86-64-v2,-pcid
+
 Exit status:
   0    the guest powered off
   1    Strata or the host failed
@@ -75,8 +78,10 @@ void define(CLI::App& command, Options& options) {
         ->type_name("N")
         ->capture_default_str();
     command.add_option("--memory", options.memory, "Guest memory")->type_name("SIZE")->capture_default_str();
-    command.add_option("--cpu", config.cpu, "CPU model; strata cpus lists them")
-        ->type_name("MODEL")
+    command
+        .add_option("--cpu", config.cpu,
+                    "CPU model; strata cpus lists them. Features are left out with -FEATURE")
+        ->type_name("MODEL[,-FEATURE...]")
         ->capture_default_str();
     command.add_option("--engine", config.engine, "What runs the processors; strata engines lists them")
         ->type_name("ENGINE")
@@ -152,7 +157,10 @@ int run(const Options& options) {
         return report(machine.error(), bad_argument);
     }
     if (!options.unconfined) {
-        if (auto confined = vm::confine({.generates_code = config->engine != "interpreter"}); !confined) {
+        const std::string engine = (*machine)->engine();
+        if (auto confined =
+                vm::confine({.generates_code = engine.starts_with("translator"), .kvm = engine == "kvm"});
+            !confined) {
             return report(confined.error(), failure);
         }
     }

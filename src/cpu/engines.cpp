@@ -1,9 +1,12 @@
 // The engines that this build has, best first.
 #include "cpu/engine.hpp"
 #include "cpu/interpreter/vcpu.hpp"
+#include "cpu/kvm/engine.hpp"
 #include "cpu/translator/host.hpp"
 #include "cpu/translator/vcpu.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 namespace strata::cpu {
@@ -11,6 +14,7 @@ namespace strata::cpu {
 namespace {
 
 constexpr EngineInfo table[] = {
+    {"kvm", "runs guest code on the host's processor, by Linux's KVM", kvm::unavailable, kvm::create_engine},
     {"interpreter", "runs every instruction by itself, on any host: the reference",
      [] { return std::string(); }, interpreter::create_engine},
     {"translator", "runs guest code as host code, near the host's speed, without privileges",
@@ -25,21 +29,15 @@ std::span<const EngineInfo> engines() { return table; }
 
 Result<std::unique_ptr<Engine>> create_engine(std::string_view name, memory::GuestMemory& memory,
                                               const Clock& clock) {
-    std::string reasons;
-    for (const EngineInfo& engine : table) {
-        if (name != "auto" && name != engine.name) {
-            continue;
-        }
-        const std::string reason = engine.unavailable();
-        if (reason.empty()) {
-            return engine.create(memory, clock);
-        }
-        reasons.append(reasons.empty() ? "" : "; ").append(engine.name).append(": ").append(reason);
-    }
-    if (reasons.empty()) {
+    const auto found = std::ranges::find(table, name, &EngineInfo::name);
+    if (found == std::end(table)) {
         return fail("no engine is called " + std::string(name), "'strata engines' lists them");
     }
-    return fail("engine not available: " + reasons, "'strata engines' says what each needs");
+    if (const std::string reason = found->unavailable(); !reason.empty()) {
+        return fail("engine " + std::string(name) + " cannot run here: " + reason,
+                    "'strata engines' says what each needs");
+    }
+    return found->create(memory, clock);
 }
 
 } // namespace strata::cpu

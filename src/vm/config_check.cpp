@@ -3,7 +3,7 @@
 #include "base/error.hpp"
 #include "base/suggestion.hpp"
 #include "cpu/engine.hpp"
-#include "cpu/x86/model.hpp"
+#include "cpu/x86/model_changes.hpp"
 #include "machine/boards/board.hpp"
 #include "vm/file_conflicts.hpp"
 
@@ -45,14 +45,14 @@ Result<void> check_config(const MachineConfig& config) {
     if (config.memory % memory::page_size != 0) {
         return fail(fmt::format("{} bytes of memory are not a multiple of 4K", config.memory));
     }
-    const auto model = cpu::x86::find_model(config.cpu);
+    const auto model = cpu::x86::parse_model(config.cpu);
     if (!model) {
         return std::unexpected(model.error());
     }
     if (auto known = check_engine(config.engine); !known) {
         return known;
     }
-    if (config.cpus > 1 && !(*model)->has(cpu::x86::Feature::apic)) {
+    if (config.cpus > 1 && !model->has(cpu::x86::Feature::apic)) {
         return fail(
             fmt::format("the CPU model {} has no local APIC, so there can be one CPU only", config.cpu),
             "choose a later --cpu, from pentium on");

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/kvm.h>
 #include <memory>
 #include <sched.h>
 #include <seccomp.h>
@@ -73,6 +74,10 @@ constexpr std::array conditions{
 // What a translator writes by one mapping and executes by another.
 constexpr Condition executable_mapping{SCMP_SYS(mmap), 2, PROT_EXEC | PROT_WRITE, PROT_EXEC};
 
+// All requests of KVM's, by the number that they have in common. Which of the process's descriptors are
+// KVM's, the kernel sees: others refuse them.
+constexpr Condition kvm_request{SCMP_SYS(ioctl), 1, 0xFF00, KVMIO << 8};
+
 class Filter {
 public:
     Filter() : context_(seccomp_init(SCMP_ACT_ERRNO(EPERM)), &seccomp_release) {
@@ -123,7 +128,10 @@ Result<void> confine(const Confinement& confinement) {
     if (confinement.generates_code) {
         filter.allow(executable_mapping);
     }
-    // Signals only to itself, as abort() and the restoring of the terminal send them.
+    if (confinement.kvm) {
+        filter.allow(kvm_request);
+    }
+    // Signals only to itself, as abort(), the restoring of the terminal and KVM's engine send them.
     filter.allow({SCMP_SYS(tgkill), 0, low_word, static_cast<std::uint64_t>(::getpid())});
     filter.hide(SCMP_SYS(clone3)); // its flags are in memory, where a filter cannot look
     if (const int status = filter.load(); status != 0) {

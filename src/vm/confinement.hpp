@@ -7,6 +7,7 @@ namespace strata::vm {
 
 struct Confinement {
     bool generates_code = true; // the engine maps memory that it executes
+    bool kvm = false;           // the engine asks /dev/kvm's descriptors
 };
 
 // From here on all threads of this process can make only the system calls that a running machine needs, and

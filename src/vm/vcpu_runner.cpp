@@ -1,5 +1,6 @@
 #include "vm/vcpu_runner.hpp"
 
+#include "cpu/assistance.hpp"
 #include "cpu/x86/registers.hpp"
 
 #include <fmt/format.h>
@@ -29,7 +30,7 @@ void VcpuRunner::want(Wanted wanted) {
     }
     changed_.notify_all();
     if (wanted != Wanted::running) {
-        vcpu_->signals().set(Signals::leave);
+        cpu::signal(*vcpu_, Signals::leave);
     }
 }
 

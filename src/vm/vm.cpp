@@ -1,7 +1,10 @@
 #include "vm/vm.hpp"
 
+#include "cpu/assistance.hpp"
+#include "cpu/x86/model_changes.hpp"
 #include "vm/backends.hpp"
 #include "vm/config_check.hpp"
+#include "vm/engine_choice.hpp"
 
 #include <chrono>
 #include <fmt/format.h>
@@ -17,8 +20,6 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config) {
 
 namespace strata::vm {
 namespace {
-
-constexpr std::uint64_t tsc_hz = 1'000'000'000;
 
 cpu::TraceOptions engine_trace(const TraceConfig& trace) {
     return {
@@ -54,6 +55,9 @@ Result<void> Vm::build() {
     if (auto created = create_loops(); !created) {
         return created;
     }
+    if (auto created = create_engine(); !created) {
+        return created;
+    }
     if (auto created = create_board(); !created) {
         return created;
     }
@@ -81,7 +85,7 @@ Result<void> Vm::create_loops() {
     return {};
 }
 
-Result<void> Vm::create_board() {
+Result<void> Vm::create_engine() {
     auto memory = memory::GuestMemory::create(config_.memory);
     if (!memory) {
         return std::unexpected(memory.error());
@@ -94,13 +98,30 @@ Result<void> Vm::create_board() {
         }
         trace_ = std::move(*trace);
     }
-    const auto model = cpu::x86::find_model(config_.cpu);
-    const auto info = machine::find_board(config_.board);
-    auto backends = create_backends(config_, *io_loop_, [this] { stop(); });
-    if (!model || !info || !backends) {
-        return std::unexpected(!model ? model.error() : !info ? info.error() : backends.error());
+    auto model = cpu::x86::parse_model(config_.cpu);
+    if (!model) {
+        return std::unexpected(model.error());
     }
     model_ = *model;
+    tsc_hz_ = cpu::preferred_tsc_hz();
+    auto choice = choose_engine(config_.engine, *memory_, clock_, vcpu_config(0));
+    if (!choice) {
+        return std::unexpected(choice.error());
+    }
+    engine_ = std::move(choice->engine);
+    model_ = choice->model;
+    if (!choice->passed_over.empty()) {
+        announcements_.push_back(choice->passed_over);
+    }
+    return {};
+}
+
+Result<void> Vm::create_board() {
+    const auto info = machine::find_board(config_.board);
+    auto backends = create_backends(config_, *io_loop_, [this] { stop(); });
+    if (!info || !backends) {
+        return std::unexpected(!info ? info.error() : backends.error());
+    }
     for (const auto* console : {&backends->serial, &backends->console, &backends->debug_console}) {
         if (*console != nullptr && !(*console)->announcement().empty()) {
             announcements_.push_back((*console)->announcement());
@@ -111,9 +132,9 @@ Result<void> Vm::create_board() {
                                             .memory = *memory_,
                                             .power = *this,
                                             .lock = device_lock_,
-                                            .model = **model,
+                                            .model = model_,
                                             .cpus = config_.cpus,
-                                            .tsc_hz = tsc_hz,
+                                            .tsc_hz = tsc_hz_,
                                             .boot_time = boot_time(clock_),
                                             .trace = {config_.trace.ports ? trace_.get() : nullptr}};
     auto board = (*info)->create(board_config, std::move(*backends));
@@ -124,20 +145,18 @@ Result<void> Vm::create_board() {
     return {};
 }
 
+cpu::VcpuConfig Vm::vcpu_config(unsigned id) const {
+    return {.id = id,
+            .count = config_.cpus,
+            .model = &model_,
+            .tsc_hz = tsc_hz_,
+            .trace = engine_trace(config_.trace),
+            .trace_sink = trace_.get()};
+}
+
 Result<void> Vm::create_vcpus() {
-    auto engine = cpu::create_engine(config_.engine, *memory_, clock_);
-    if (!engine) {
-        return std::unexpected(engine.error());
-    }
-    engine_ = std::move(*engine);
     for (unsigned id = 0; id < config_.cpus; ++id) {
-        const cpu::VcpuConfig vcpu_config{.id = id,
-                                          .count = config_.cpus,
-                                          .model = model_,
-                                          .tsc_hz = tsc_hz,
-                                          .trace = engine_trace(config_.trace),
-                                          .trace_sink = trace_.get()};
-        auto vcpu = engine_->create_vcpu(vcpu_config, board_->bus(id));
+        auto vcpu = engine_->create_vcpu(vcpu_config(id), board_->bus(id));
         if (!vcpu) {
             return std::unexpected(vcpu.error());
         }
@@ -173,6 +192,7 @@ void Vm::resume() { resume(std::vector<bool>(runners_.size(), true)); }
 
 void Vm::resume(const std::vector<bool>& which) {
     clock_.resume();
+    cpu::clock_resumed(*engine_);
     io_loop_->clock_changed();
     for (const auto& runner : runners_) {
         if (which[runner->id()]) {
@@ -278,6 +298,11 @@ void Vm::vcpu_stopped(unsigned vcpu, cpu::Exit exit) {
     } else if (exit == cpu::Exit::shutdown) {
         control_loop_->post([this, vcpu] {
             runners_[vcpu]->wait_parked();
+            if (const auto error = cpu::failure(runners_[vcpu]->vcpu())) {
+                end(ExitStatus::failure, fmt::format("vCPU {}: {}{}{}", vcpu, error->message,
+                                                     error->hint.empty() ? "" : "; ", error->hint));
+                return;
+            }
             const auto state = runners_[vcpu]->vcpu().state();
             end(ExitStatus::triple_fault,
                 fmt::format(

@@ -34,6 +34,8 @@ public:
 
     std::vector<std::string> announcements() const override { return announcements_; }
 
+    std::string engine() const override { return std::string(engine_->name()); }
+
     // For the control loop's thread:
 
     // Parks all vCPUs and stops the clock; resume() takes it back.
@@ -53,13 +55,14 @@ public:
 
     [[nodiscard]] memory::GuestMemory& memory() { return *memory_; }
 
-    [[nodiscard]] const cpu::x86::Model& model() const { return *model_; }
+    [[nodiscard]] const cpu::x86::Model& model() const { return model_; }
 
 private:
     explicit Vm(const MachineConfig& config) : config_(config) {}
 
     Result<void> build();
     Result<void> create_loops();
+    Result<void> create_engine();
     Result<void> create_board();
     Result<void> create_vcpus();
     Result<void> create_debugger();
@@ -76,6 +79,7 @@ private:
     void restart();
     void vcpu_stopped(unsigned vcpu, cpu::Exit exit);
     void request_park_all();
+    [[nodiscard]] cpu::VcpuConfig vcpu_config(unsigned id) const;
 
     void end(ExitStatus status, std::string message = {}) {
         end({static_cast<int>(status), std::move(message)});
@@ -89,7 +93,8 @@ private:
     machine::DeviceLock device_lock_;
     std::unique_ptr<EventLoop> io_loop_, control_loop_;
     std::unique_ptr<memory::GuestMemory> memory_;
-    const cpu::x86::Model* model_ = nullptr;
+    cpu::x86::Model model_{}; // as the engine gives it
+    std::uint64_t tsc_hz_ = 0;
     std::unique_ptr<TraceWriter> trace_;
     std::unique_ptr<machine::Board> board_;
     std::unique_ptr<cpu::Engine> engine_;

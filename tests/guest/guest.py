@@ -85,7 +85,30 @@ class Console:
         self.selector.close()
 
 
-class Guest(Console):
+class Shell:
+    """A shell's prompt on a console (which has type(), expect(), log and position)."""
+
+    def quiet_prompt(self):
+        """From now on the console shows only what commands print."""
+        self.type("stty -echo; PS1= PS2=; echo 'at ''prompt'\n")
+        self.expect(r"at prompt")
+
+    def run(self, command):
+        """(exit status, output) of a shell command."""
+        start = self.position
+        self.type(f"{command}\necho \"<<\"$?\">>\"\n")
+        end = self.expect(r"<<(\d+)>>\n")
+        return int(end[1]), self.log[start:end.start()].strip()
+
+    def check(self, command):
+        """The output of a command that must succeed."""
+        status, output = self.run(command)
+        if status != 0:
+            raise AssertionError(f"{command!r} ended with {status}:\n{output}")
+        return output
+
+
+class Guest(Shell, Console):
     """A Linux guest at its shell prompt."""
 
     def __init__(self, flavour="cloud", options=(), append=""):
@@ -97,26 +120,14 @@ class Guest(Console):
     def __enter__(self):
         try:
             self.expect(r"^READY$")
-            self.type("stty -echo; PS1= PS2=; echo 'at ''prompt'\n")
-            self.expect(r"at prompt")
+            self.quiet_prompt()
         except BaseException:
             self.close()
             raise
         return self
 
-    def run(self, command):
-        """(exit status, output) of a shell command in the guest."""
-        start = self.position
-        self.type(f"{command}\necho \"<<\"$?\">>\"\n")
-        end = self.expect(r"<<(\d+)>>\n")
-        return int(end[1]), self.log[start:end.start()].strip()
-
-    def check(self, command):
-        """The output of a command that must succeed."""
-        status, output = self.run(command)
-        if status != 0:
-            raise AssertionError(f"in the guest, {command!r} ended with {status}:\n{output}")
-        return output
+    def __exit__(self, *_):
+        self.close()
 
     def trouble(self):
         """The kernel messages that a healthy guest does not print."""

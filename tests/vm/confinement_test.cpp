@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <functional>
 #include <linux/bpf.h>
+#include <linux/kvm.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <string>
@@ -100,6 +101,12 @@ TEST(Confinement, OnlyATranslatorMapsCode) {
     const auto map_code = [] { return map(PROT_READ | PROT_EXEC); };
     EXPECT_EQ(outcome(map_code, {.generates_code = true}), 0);
     EXPECT_EQ(outcome(map_code, {.generates_code = false}), EPERM);
+}
+
+TEST(Confinement, OnlyKvmsEngineMakesItsRequests) {
+    const auto request = [] { return long{ioctl(STDIN_FILENO, KVM_RUN, 0)}; };
+    EXPECT_EQ(outcome(request), EPERM);
+    EXPECT_EQ(outcome(request, {.kvm = true}), ENOTTY) << "as the kernel says of what is no vCPU";
 }
 
 TEST(Confinement, LeavesWhatARunningMachineNeeds) {

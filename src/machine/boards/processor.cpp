@@ -1,5 +1,7 @@
 #include "machine/boards/processor.hpp"
 
+#include "cpu/assistance.hpp"
+
 #include <fmt/format.h>
 
 namespace strata::machine {
@@ -21,10 +23,10 @@ Processor::Processor(const Shared& shared, unsigned id)
       floating_point_error_(shared.floating_point_error), id_(id),
       apic_(shared.environment, shared.apic_bus, *this, apic_config(), id == 0 ? shared.external : nullptr) {
     if (config_.model.has(Feature::hypervisor) && config_.model.has(Feature::tsc)) {
-        kvm_clock_.emplace(config_.memory,
-                           paravirt::KvmClock::Config{.tsc_hz = config_.tsc_hz,
-                                                      .tsc_offset = [this] { return tsc_offset(); },
-                                                      .boot_time = shared.boot_time});
+        kvm_clock_.emplace(config_.memory, paravirt::KvmClock::Config{
+                                               .tsc_hz = config_.tsc_hz,
+                                               .tsc_offset = [this] { return cpu::tsc_offset(*vcpu_); },
+                                               .boot_time = shared.boot_time});
     }
 }
 
@@ -33,10 +35,8 @@ devices::LocalApic::Config Processor::apic_config() const {
             .bootstrap = id_ == 0,
             .x2apic = config_.model.has(Feature::x2apic),
             .tsc_deadline = config_.model.has(Feature::tsc_deadline_timer),
-            .timer = {.tsc_hz = config_.tsc_hz, .tsc_offset = [this] { return tsc_offset(); }}};
+            .timer = {.tsc_hz = config_.tsc_hz}};
 }
-
-std::int64_t Processor::tsc_offset() const { return vcpu_->state().system.tsc_offset; }
 
 void Processor::reset() {
     vcpu_->signals().clear(Signals::interrupt | Signals::nmi | Signals::init | Signals::startup |
@@ -150,21 +150,21 @@ void Processor::set_interrupt(bool asserted) {
         return; // while the board is being built
     }
     if (asserted) {
-        vcpu_->signals().set(Signals::interrupt);
+        cpu::signal(*vcpu_, Signals::interrupt);
     } else {
         vcpu_->signals().clear(Signals::interrupt);
     }
 }
 
-void Processor::nmi() { vcpu_->signals().set(Signals::nmi); }
+void Processor::nmi() { cpu::signal(*vcpu_, Signals::nmi); }
 
-void Processor::smi() { vcpu_->signals().set(Signals::smi); }
+void Processor::smi() { cpu::signal(*vcpu_, Signals::smi); }
 
-void Processor::init() { vcpu_->signals().set(Signals::init); }
+void Processor::init() { cpu::signal(*vcpu_, Signals::init); }
 
 void Processor::startup(std::uint8_t vector) {
     vcpu_->signals().startup_vector = vector;
-    vcpu_->signals().set(Signals::startup);
+    cpu::signal(*vcpu_, Signals::startup);
 }
 
 } // namespace strata::machine

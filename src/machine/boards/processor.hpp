@@ -58,7 +58,6 @@ private:
     void init() override;
     void startup(std::uint8_t vector) override;
 
-    [[nodiscard]] std::int64_t tsc_offset() const;
     [[nodiscard]] devices::LocalApic::Config apic_config() const;
     [[nodiscard]] std::uint64_t read_apic(std::uint64_t offset, unsigned size);
     void trace_port(const char* verb, std::uint16_t port, unsigned size, std::uint32_t value) const;

@@ -1,0 +1,56 @@
+#include "cpu/assistance.hpp"
+
+#include "cpu/kvm/engine.hpp"
+
+namespace strata::cpu {
+namespace {
+
+const AssistedVcpu* assisted(const Vcpu& vcpu) { return dynamic_cast<const AssistedVcpu*>(&vcpu); }
+
+} // namespace
+
+void signal(Vcpu& vcpu, std::uint32_t bits) {
+    vcpu.signals().set(bits);
+    if (auto* assisted = dynamic_cast<AssistedVcpu*>(&vcpu)) {
+        assisted->wake();
+    }
+}
+
+std::optional<Error> failure(const Vcpu& vcpu) {
+    const auto* each = assisted(vcpu);
+    return each != nullptr ? each->failure() : std::nullopt;
+}
+
+std::int64_t tsc_offset(const Vcpu& vcpu) {
+    const auto* each = assisted(vcpu);
+    return each != nullptr ? each->tsc_offset() : vcpu.state().system.tsc_offset;
+}
+
+bool state_is_whole(const Vcpu& vcpu) {
+    const auto* each = assisted(vcpu);
+    return each == nullptr || each->state_is_whole();
+}
+
+std::vector<Count> exits(const Vcpu& vcpu) {
+    const auto* each = assisted(vcpu);
+    return each != nullptr ? each->exits() : std::vector<Count>{};
+}
+
+Result<x86::Model> model_for(const Engine& engine, const VcpuConfig& config) {
+    const auto* each = dynamic_cast<const AssistedEngine*>(&engine);
+    return each != nullptr ? each->model_for(config) : *config.model;
+}
+
+void clock_resumed(Engine& engine) {
+    if (auto* each = dynamic_cast<AssistedEngine*>(&engine)) {
+        each->clock_resumed();
+    }
+}
+
+std::uint64_t preferred_tsc_hz() {
+    constexpr std::uint64_t without_hardware = 1'000'000'000;
+    const std::uint64_t host = kvm::tsc_hz();
+    return host != 0 ? host : without_hardware;
+}
+
+} // namespace strata::cpu

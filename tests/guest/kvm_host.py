@@ -1,0 +1,171 @@
+"""A host with KVM: this machine where it has it, else one that QEMU emulates, AMD-V included. The same tests run on
+both; on the emulated one a guest's console is the host's."""
+import os
+import shlex
+import shutil
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+from guest import GUESTS, STRATA, Console, Guest, Shell
+
+MODULES = ("irqbypass", "kvm", "ccp", "kvm-amd")  # in the order in which they are inserted
+UNPACKERS = {b"\x02!": "lz4", b"\xfd7": "xz", b"\x1f\x8b": "gzip", b"(\xb5": "zstd"}  # by magic
+# QEMU 7.2 lets guests of its AMD-V write XCR0 without their hypervisor's knowledge; so there is no XSAVE.
+PROCESSOR = "max,+svm,-xsave"
+INIT = """#!/bin/sh
+export PATH=/bin:/sbin HOME=/root TERM=linux XDG_RUNTIME_DIR=/run
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t debugfs debug /sys/kernel/debug
+mkdir -p /dev/pts /tmp /run /root
+mount -t devpts pts /dev/pts
+ip link set lo up
+for module in {modules}; do insmod /modules/$module.ko || echo "no module $module"; done
+cd /root
+echo READY
+exec setsid cttyhack sh
+"""
+
+
+def kvm_is_here():
+    """Whether strata can use this machine's own KVM."""
+    listing = subprocess.run([STRATA, "engines"], check=True, capture_output=True, text=True).stdout
+    return "not here" not in listing.splitlines()[1]
+
+
+def libraries(program):
+    """The shared libraries of a program and its dynamic linker."""
+    listing = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
+    return [word for word in listing.split() if word.startswith("/")]
+
+
+def add_program(root, program, name, strip=False):
+    """Puts a program and what it needs under `root`; returns nothing."""
+    target = root / "bin" / name
+    shutil.copy(program, target)
+    if strip:
+        subprocess.run(["strip", target], check=True)
+    for library in libraries(program):
+        destination = root / library.lstrip("/")
+        if not destination.exists():
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, destination)
+
+
+def unpacked_kernel(image):
+    """The ELF file in a bzImage: to unpack itself takes a guest long on an emulated processor."""
+    data = Path(image).read_bytes()
+    setup_sectors = data[0x1F1] or 4
+    offset, length = struct.unpack_from("<II", data, 0x248)  # payload_offset, payload_length of the boot protocol
+    start = (setup_sectors + 1) * 512 + offset
+    packed = data[start:start + length - 4]  # the unpacked size follows it
+    return subprocess.run([UNPACKERS[packed[:2]], "-dc"], input=packed, check=True, capture_output=True).stdout
+
+
+def make_initramfs(path, files):
+    """The emulated host's file system: busybox, KVM's modules, strata, a guest, and `files` (name: source)."""
+    with tempfile.TemporaryDirectory(prefix="strata-host.") as folder:
+        root = Path(folder)
+        for name in ("bin", "modules", "proc", "sys", "dev", "lib64"):
+            (root / name).mkdir()
+        busybox = GUESTS / "amd64/root/bin"
+        subprocess.run(["cp", "-a", *busybox.iterdir(), root / "bin"], check=True)
+        (root / "sbin").symlink_to("bin")
+        tree = next((GUESTS / "amd64/work/kernel/lib/modules").iterdir())
+        for name in MODULES:
+            shutil.copy(next(tree.rglob(f"{name}.ko")), root / "modules")
+        add_program(root, STRATA, "strata", strip=True)
+        for name, source in {"cloud/initrd.gz": GUESTS / "cloud/initrd.gz",
+                             **files}.items():
+            target = root / "guests" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+        (root / "guests/cloud/vmlinuz").write_bytes(unpacked_kernel(GUESTS / "cloud/vmlinuz"))
+        init = root / "init"
+        init.write_text(INIT.format(modules=" ".join(MODULES)))
+        init.chmod(0o755)
+        listing = subprocess.run(["find", ".", "-print0"], cwd=root, check=True, capture_output=True).stdout
+        with open(path, "wb") as archive:
+            subprocess.run(["cpio", "--null", "-o", "-H", "newc", "-R", "0:0", "--quiet"], cwd=root, input=listing,
+                           stdout=archive, check=True)
+
+
+class EmulatedHost(Shell, Console):
+    """A Linux host on QEMU's emulated processor with AMD-V; its shell is the console."""
+
+    def __init__(self, files=(), memory="1536M", options=()):
+        self.folder = tempfile.TemporaryDirectory(prefix="strata-host.")
+        initramfs = Path(self.folder.name) / "initramfs"
+        make_initramfs(initramfs, dict(files))
+        super().__init__(["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", PROCESSOR, "-m", memory,
+                          "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
+                          "-kernel", GUESTS / "amd64/vmlinuz", "-initrd", initramfs, *options,
+                          "-append", "console=ttyS0 quiet mitigations=off tsc=reliable panic=-1"])
+        try:
+            self.expect(r"^READY$")
+            self.quiet_prompt()
+        except BaseException:
+            self.close()
+            raise
+
+    def file(self, name):
+        """Where one of the files is, in the host."""
+        return f"/guests/{name}"
+
+    def guest(self, options=(), append="", engine="kvm", flavour="cloud"):
+        return NestedGuest(self, flavour, options, append, engine)
+
+    def close(self):
+        super().close()
+        self.folder.cleanup()
+
+
+class NestedGuest(Guest):
+    """A guest on the emulated host's console."""
+
+    def __init__(self, host, flavour, options, append, engine):  # pylint: disable=super-init-not-called
+        self.host = host
+        self.ended = False
+        command = ["strata", "run", "--engine", engine, "--kernel", host.file(f"{flavour}/vmlinuz"), "--initrd",
+                   host.file(f"{flavour}/initrd.gz"), "--append", f"console=ttyS0 quiet {append}".strip(), *options]
+        host.type(shlex.join(str(word) for word in command) + '; echo "<<"$?">>"\n')
+
+    log = property(lambda self: self.host.log)
+    position = property(lambda self: self.host.position, lambda self, value: setattr(self.host, "position", value))
+
+    def expect(self, pattern):
+        return self.host.expect(pattern)
+
+    def type(self, text):
+        self.host.type(text)
+
+    def wait(self):
+        self.ended = True
+        return int(self.expect(r"<<(\d+)>>\n")[1])
+
+    def close(self):
+        if not self.ended:
+            self.type("\x01x")
+            self.wait()
+
+
+class ThisHost(Shell, Console):
+    """This machine, whose /dev/kvm opens."""
+
+    def __init__(self, files=()):
+        super().__init__(["sh"])
+        self.files = dict(files)
+        self.type("PATH=" + shlex.quote(f"{STRATA.parent}:{os.environ['PATH']}") + "\n")
+
+    def file(self, name):
+        return self.files.get(name, GUESTS / name)
+
+    def guest(self, options=(), append="", engine="kvm", flavour="cloud"):
+        return Guest(flavour, ["--engine", engine, *options], f"quiet {append}".strip())
+
+
+def host(files=()):
+    return ThisHost(files) if kvm_is_here() else EmulatedHost(files)
