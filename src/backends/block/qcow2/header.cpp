@@ -100,6 +100,11 @@ private:
     }
 
     Result<void> load() {
+        const auto size = file_.size();
+        if (!size) {
+            return std::unexpected(size.error());
+        }
+        file_size_ = *size;
         bytes_.resize(std::size_t{1} << min_cluster_bits);
         return file_.read(0, bytes_);
     }
@@ -152,23 +157,28 @@ private:
         if (header_.l1_entries < needed) {
             return refuse("the L1 table is too small for the disk");
         }
-        if (header_.l1_entries * std::uint64_t{8} > max_l1_bytes || !is_table(header_.l1_offset)) {
+        const auto l1_bytes = header_.l1_entries * std::uint64_t{8};
+        if (l1_bytes > max_l1_bytes || !is_table(header_.l1_offset, l1_bytes)) {
             return refuse("the L1 table is too large or misplaced");
         }
         const auto refcount_table_bytes = header_.refcount_table_clusters * header_.cluster_size();
         if (header_.refcount_table_clusters == 0 || refcount_table_bytes > max_refcount_table_bytes ||
-            !is_table(header_.refcount_table_offset) || header_.refcount_table_offset == 0) {
+            !is_table(header_.refcount_table_offset, refcount_table_bytes) ||
+            header_.refcount_table_offset == 0) {
             return refuse("the refcount table is missing, too large or misplaced");
         }
-        if (header_.snapshots > max_snapshots || !is_table(header_.snapshots_offset)) {
+        if (header_.snapshots > max_snapshots || !is_table(header_.snapshots_offset, 0)) {
             return refuse("the snapshot table is too large or misplaced");
         }
         return {};
     }
 
-    // Whether a table may begin here: offsets have at most 56 bits.
-    [[nodiscard]] bool is_table(std::uint64_t offset) const {
-        return (offset & header_.cluster_mask()) == 0 && offset < bit(56);
+    // Whether a table may be here: it begins a cluster and lies in the file, so that a small file never takes
+    // much memory.
+    [[nodiscard]] bool is_table(std::uint64_t offset, std::uint64_t length) const {
+        const auto end = align_up(file_size_, header_.cluster_size());
+        return (offset & header_.cluster_mask()) == 0 && offset < bit(56) &&
+               (length == 0 || (offset < end && length <= end - offset));
     }
 
     [[nodiscard]] std::span<const std::byte> extensions() const { return std::span(bytes_).subspan(length_); }
@@ -223,6 +233,7 @@ private:
 
     const ImageFile& file_;
     Bytes bytes_; // the first cluster, as far as it is known
+    std::uint64_t file_size_ = 0;
     std::size_t length_ = 0;
     Header header_;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
 
 namespace strata::backends::qcow2 {
 
@@ -61,11 +62,26 @@ Result<void> Refcounts::load() {
     for (std::size_t i = 0; i < table_.size(); ++i) {
         table_[i] = load_be<std::uint64_t>(&bytes[i * 8]);
         if ((table_[i] & header_.cluster_mask()) != 0 || table_[i] >= bit(56)) {
-            return fail(fmt::format("disk {}: corrupt: misplaced refcount block", file_.path()),
-                        "repair it with: qemu-img check -r all");
+            return corrupt("misplaced refcount block");
         }
     }
+    return check_blocks();
+}
+
+// Each block is led to once: else a small file could count clusters without end.
+Result<void> Refcounts::check_blocks() const {
+    std::vector<std::uint64_t> sorted;
+    std::ranges::copy_if(table_, std::back_inserter(sorted), [](auto block) { return block != 0; });
+    std::ranges::sort(sorted);
+    if (std::ranges::adjacent_find(sorted) != sorted.end()) {
+        return corrupt("two refcount blocks in one place");
+    }
     return {};
+}
+
+std::unexpected<Error> Refcounts::corrupt(std::string_view what) const {
+    return fail(fmt::format("disk {}: corrupt: {}", file_.path(), what),
+                "repair it with: qemu-img check -r all");
 }
 
 Refcounts::Place Refcounts::place_of(std::uint64_t cluster) const {

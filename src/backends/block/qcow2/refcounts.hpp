@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <set>
+#include <string_view>
 #include <vector>
 
 namespace strata::backends::qcow2 {
@@ -60,6 +61,8 @@ private:
         std::uint64_t bit;   // of the count within the block
     };
 
+    [[nodiscard]] std::unexpected<Error> corrupt(std::string_view what) const;
+    [[nodiscard]] Result<void> check_blocks() const;
     [[nodiscard]] Place place_of(std::uint64_t cluster) const;
     [[nodiscard]] Result<std::uint64_t> find_free();
     [[nodiscard]] Result<std::uint64_t> take_fresh(std::uint64_t count);

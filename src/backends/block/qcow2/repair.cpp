@@ -25,6 +25,7 @@ public:
             return std::unexpected(size.error());
         }
         file_size_ = *size;
+        allocated_end_ = align_up(file_size_, header_.cluster_size());
         for (const auto step :
              {&Counter::count_fixed, &Counter::count_snapshots, &Counter::count_l2_tables, &Counter::store}) {
             if (auto done = (this->*step)(); !done) {
@@ -40,33 +41,41 @@ private:
                     "repair it with: qemu-img check -r all");
     }
 
-    void count(std::uint64_t offset, std::uint64_t length, std::uint64_t users = 1) {
-        if (length == 0) {
-            return;
+    // Whatever has users lies in the file; so the file's size bounds what is kept here, and how long it
+    // takes.
+    Result<void> count(std::uint64_t offset, std::uint64_t length, std::uint64_t users = 1) {
+        if (offset > allocated_end_ || length > allocated_end_ - offset) {
+            return corrupt(fmt::format("{} bytes at {:#x} are outside the image", length, offset));
         }
-        const auto last = (offset + length - 1) >> header_.cluster_bits;
-        for (auto cluster = offset >> header_.cluster_bits; cluster <= last; ++cluster) {
+        const auto end = align_up(offset + length, header_.cluster_size()) >> header_.cluster_bits;
+        for (auto cluster = offset >> header_.cluster_bits; cluster < end; ++cluster) {
             counts_[cluster] += users;
         }
+        return {};
     }
 
     Result<void> count_fixed() {
-        count(0, header_.cluster_size());
-        count(header_.refcount_table_offset, header_.refcount_table_clusters * header_.cluster_size());
+        auto counted = count(0, header_.cluster_size());
+        if (counted) {
+            counted = count(header_.refcount_table_offset,
+                            header_.refcount_table_clusters * header_.cluster_size());
+        }
         for (const auto block : metadata_.refcounts.table()) {
-            if (block != 0) {
-                count(block, header_.cluster_size());
+            if (counted && block != 0) {
+                counted = count(block, header_.cluster_size());
             }
         }
-        return count_l1(header_.l1_offset, header_.l1_entries);
+        return counted ? count_l1(header_.l1_offset, header_.l1_entries) : counted;
     }
 
     // Tables that overlap without end are no image that any program wrote.
     Result<void> count_l1(std::uint64_t offset, std::uint64_t entries) {
-        count(offset, entries * 8);
         l1_bytes_ += entries * 8;
         if (entries * 8 > max_l1_bytes || l1_bytes_ > file_size_ + max_l1_bytes) {
             return corrupt("L1 tables larger than the image");
+        }
+        if (auto counted = count(offset, entries * 8); !counted) {
+            return counted;
         }
         std::vector<std::byte> bytes(entries * 8);
         if (auto got = file_.read(offset, bytes); !got) {
@@ -101,8 +110,8 @@ private:
                 return corrupt("snapshot table outside the image");
             }
         }
-        count(header_.snapshots_offset, at - header_.snapshots_offset);
-        return {};
+        return header_.snapshots == 0 ? Result<void>{}
+                                      : count(header_.snapshots_offset, at - header_.snapshots_offset);
     }
 
     Result<void> count_l2_tables() {
@@ -111,7 +120,9 @@ private:
             if ((table & header_.cluster_mask()) != 0 || table >= file_size_) {
                 return corrupt("misplaced L2 table");
             }
-            count(table, header_.cluster_size(), users);
+            if (auto counted = count(table, header_.cluster_size(), users); !counted) {
+                return counted;
+            }
             if (auto got = file_.read(table, bytes); !got) {
                 return got;
             }
@@ -120,28 +131,28 @@ private:
                 if (!mapping) {
                     return std::unexpected(mapping.error());
                 }
-                if (mapping->host != 0) {
-                    count(mapping->host, mapping->length, users);
+                if (auto counted = count(mapping->host, mapping->length, users); !counted) {
+                    return counted;
                 }
             }
         }
         return {};
     }
 
+    // Until the caller clears the dirty bit, counts on disk may be wrong: they are written as they come.
     Result<void> store() {
-        const auto clusters = align_up(file_size_, header_.cluster_size()) >> header_.cluster_bits;
-        for (std::uint64_t cluster = 0; cluster < clusters; ++cluster) {
-            counts_.try_emplace(cluster, 0);
-        }
-        for (const auto& [cluster, users] : counts_) {
-            const auto before = metadata_.refcounts.get(cluster);
+        Refcounts& refcounts = metadata_.refcounts;
+        for (std::uint64_t cluster = 0; cluster < allocated_end_ >> header_.cluster_bits; ++cluster) {
+            const auto counted = counts_.find(cluster);
+            const std::uint64_t users = counted == counts_.end() ? 0 : counted->second;
+            const auto before = refcounts.get(cluster);
             if (!before) {
                 return std::unexpected(before.error());
             }
-            if (*before != users) {
-                if (auto set = metadata_.refcounts.set(cluster, users); !set) {
-                    return set;
-                }
+            auto done = *before == users ? Result<void>{} : refcounts.set(cluster, users);
+            done = done && refcounts.wants_writing() ? refcounts.write() : done;
+            if (!done) {
+                return done;
             }
         }
         return {};
@@ -151,6 +162,7 @@ private:
     Metadata& metadata_;
     const Header& header_;
     std::uint64_t file_size_ = 0, l1_bytes_ = 0;
+    std::uint64_t allocated_end_ = 0;                         // of the file's last cluster
     std::map<std::uint64_t, std::uint64_t> l2_users_;         // by the table's offset
     std::unordered_map<std::uint64_t, std::uint64_t> counts_; // by cluster number
 };
