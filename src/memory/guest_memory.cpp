@@ -62,6 +62,9 @@ bool GuestMemory::write(GuestPhysical address, const void* from, std::uint64_t s
 }
 
 void GuestMemory::written(GuestPhysical address, std::uint64_t size) {
+    // Whoever caches code marks the page first and reads its bytes then; here the bytes are written first and
+    // the mark is read then. So one of the two sees the other.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     const GuestPhysical end = address + size;
     while (address < end) {
         const std::uint64_t chunk = std::min(end, align_down(address, page_size) + page_size) - address;

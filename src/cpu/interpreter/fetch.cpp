@@ -145,13 +145,13 @@ bool Cpu::still_in_memory(Block& block, const FetchEntry& page, std::uint64_t of
 // ---- code in memory ----
 
 void Cpu::mark_code(memory::GuestPhysical page, std::uint64_t granules) {
-    if (!shared_.mark_code(page, granules, *mailbox_)) {
-        return;
+    if (shared_.mark_code(page, granules, *mailbox_)) {
+        tlb_.forbid_writes(page);
     }
-    tlb_.forbid_writes(page);
+    take_code_notices(); // another may have marked the page first
     while (!shared_.others_settled(*mailbox_)) {
-        take_code_notices();
         std::this_thread::yield();
+        take_code_notices();
     }
 }
 

@@ -3,12 +3,12 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "base/zeroed_array.hpp"
 #include "cpu/engine.hpp"
 #include "memory/guest_memory.hpp"
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -50,8 +50,9 @@ public:
     // Any thread.
     void post(const CodeNotice& notice);
 
-    // Whether the owner cannot act any more as if it did not know what was posted.
-    [[nodiscard]] bool settled() const { return empty() || !at_work_.load(); }
+    // Whether the owner cannot write any more to a page as if it did not know that it became code, for all
+    // pages of which that was posted.
+    [[nodiscard]] bool settled() const { return taken_.load() >= announced_.load() || !at_work_.load(); }
 
     // The owner's thread: carries out `act` on each notice.
     template <class Act>
@@ -66,9 +67,10 @@ public:
 
 private:
     Signals& signals_;
-    std::mutex mutex_; // guards notices_; posted_ changes under it
+    std::mutex mutex_; // guards notices_; the counts change under it
     std::vector<CodeNotice> notices_;
     std::atomic<std::uint64_t> posted_{0}, taken_{0};
+    std::atomic<std::uint64_t> announced_{0}; // posted_ after the last notice that a page became code
     std::atomic<bool> at_work_{false};
 };
 
@@ -94,9 +96,9 @@ public:
         return code_[memory_.page_index(ram)].load(std::memory_order_acquire) != 0;
     }
 
-    // From now on writes to these granules void what is decoded from them. Returns whether the page had no
-    // code until now: then the other processors have been told to stop writing to it directly, and the caller
-    // waits until others_settled(), serving its own mailbox meanwhile.
+    // From when others_settled() on, writes to these granules void what is decoded from them. The caller
+    // waits for that, serving its own mailbox at least once. Returns whether the page had no code until now:
+    // then the other processors have been told to stop writing to it directly, and the caller does so itself.
     bool mark_code(memory::GuestPhysical page, std::uint64_t granules, const CodeMailbox& self);
     [[nodiscard]] bool others_settled(const CodeMailbox& self) const;
 
@@ -108,7 +110,8 @@ private:
     const Clock& clock_;
     std::mutex bus_lock_;
     std::vector<CodeMailbox*> mailboxes_;
-    std::unique_ptr<std::atomic<std::uint64_t>[]> code_; // granules by GuestMemory::page_index
+    ZeroedArray<std::atomic<std::uint64_t>> code_; // granules by GuestMemory::page_index
+    std::mutex marking_;                           // a page becomes code and is announced in one
 };
 
 } // namespace strata::cpu::interpreter
