@@ -67,6 +67,9 @@ struct Movs {
         const auto from = run_at<T, A>(cpu, insn.segment, x86::rsi, Access::read);
         const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write);
         const std::uint64_t done = std::min(count, std::min(from.size(), to.size()) / sizeof(T));
+        if (done == 0) {
+            return 0;
+        }
         const std::uint64_t bytes = done * sizeof(T);
         const auto distance =
             reinterpret_cast<std::uintptr_t>(to.data()) - reinterpret_cast<std::uintptr_t>(from.data());

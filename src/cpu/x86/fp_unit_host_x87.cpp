@@ -86,6 +86,8 @@ Status reported(unsigned status, unsigned conditions) {
     return static_cast<Status>(status & (fp_exception::all | conditions));
 }
 
+// FNSTSW comes before the result is stored: AX must not be what an operand is addressed by.
+
 // ---- ST(0) op ST(1) to ST(0), the stack as deep after as before ----
 
 template <Opcode opcode>
@@ -95,14 +97,14 @@ Status replace_st0(Mode mode, Float80& st0, const Float80& st1) {
         const GuestControl control(mode);
         asm volatile(
             "fldt %[st1]; fldt %[st0]; .byte %c[escape], %c[modrm]; fnstsw %%ax; fstpt %[st0]; fstp %%st"
-            : [st0] "+m"(st0), "=a"(status)
+            : [st0] "+m"(st0), "=&a"(status)
             : [st1] "m"(st1), [escape] "i"(opcode.escape), [modrm] "i"(opcode.modrm)
             : STRATA_X87_STACK);
     } else {
         asm volatile(
             "fnclex; fldcw %[control]; fldt %[st1]; fldt %[st0]; .byte %c[escape], %c[modrm]; fnstsw %%ax;"
             "fnclex; fstpt %[st0]; fninit"
-            : [st0] "+m"(st0), "=a"(status)
+            : [st0] "+m"(st0), "=&a"(status)
             : [st1] "m"(st1), [control] "m"(mode.control), [escape] "i"(opcode.escape),
               [modrm] "i"(opcode.modrm)
             : STRATA_X87_STACK);
@@ -118,13 +120,13 @@ Status replace_st0(Mode mode, Float80& st0) {
     if (all_masked(mode)) {
         const GuestControl control(mode);
         asm volatile("fldt %[st0]; .byte %c[escape], %c[modrm]; fnstsw %%ax; fstpt %[st0]"
-                     : [st0] "+m"(st0), "=a"(status)
+                     : [st0] "+m"(st0), "=&a"(status)
                      : [escape] "i"(opcode.escape), [modrm] "i"(opcode.modrm)
                      : STRATA_X87_STACK);
     } else {
         asm volatile("fnclex; fldcw %[control]; fldt %[st0]; .byte %c[escape], %c[modrm]; fnstsw %%ax;"
                      "fnclex; fstpt %[st0]; fninit"
-                     : [st0] "+m"(st0), "=a"(status)
+                     : [st0] "+m"(st0), "=&a"(status)
                      : [control] "m"(mode.control), [escape] "i"(opcode.escape), [modrm] "i"(opcode.modrm)
                      : STRATA_X87_STACK);
     }
@@ -135,23 +137,22 @@ Status replace_st0(Mode mode, Float80& st0) {
 
 template <Opcode opcode, class Source>
 Status replace_st0_from_memory(Mode mode, Float80& st0, const Source& source) {
-    Status status;
+    auto rax = reinterpret_cast<std::uintptr_t>(&source); // then the status, in its low half
     if (all_masked(mode)) {
         const GuestControl control(mode);
         asm volatile("fldt %[st0]; .byte %c[escape], %c[modrm]; fnstsw %%ax; fstpt %[st0]"
-                     : [st0] "+m"(st0), "=a"(status)
-                     : "a"(&source), "m"(source), [escape] "i"(opcode.escape), [modrm] "i"(opcode.modrm)
+                     : [st0] "+m"(st0), "+&a"(rax)
+                     : "m"(source), [escape] "i"(opcode.escape), [modrm] "i"(opcode.modrm)
                      : STRATA_X87_STACK);
     } else {
         asm volatile(
             "fnclex; fldcw %[control]; fldt %[st0]; .byte %c[escape], %c[modrm]; fnstsw %%ax;"
             "fnclex; fstpt %[st0]; fninit"
-            : [st0] "+m"(st0), "=a"(status)
-            : "a"(&source),
-              "m"(source), [control] "m"(mode.control), [escape] "i"(opcode.escape), [modrm] "i"(opcode.modrm)
+            : [st0] "+m"(st0), "+&a"(rax)
+            : "m"(source), [control] "m"(mode.control), [escape] "i"(opcode.escape), [modrm] "i"(opcode.modrm)
             : STRATA_X87_STACK);
     }
-    return status;
+    return static_cast<Status>(rax);
 }
 
 // ---- ST(0) to memory, popping ----
