@@ -1,0 +1,128 @@
+// The translator, each block translated before it first runs: any code in any mode, with any registers and
+// anything in memory. It ends as the interpreter does, and touches nothing beside guest memory.
+//
+// What the manuals leave undefined is left out, as in the oracle: flags that an instruction leaves so are not
+// compared, and after an instruction that reads one, nothing is.
+#include "cpu/x86/registers.hpp"
+#include "processor.hpp"
+
+#include <Zydis/Zydis.h>
+#include <array>
+
+namespace {
+
+using namespace strata;
+namespace x86 = cpu::x86;
+
+constexpr unsigned most_steps = 256;
+
+// Follows the reference: what is undefined by now.
+class Undefined {
+public:
+    // Before `processor` carries out the instruction that it is at.
+    void note(fuzz::Processor& processor) {
+        const x86::State state = processor.vcpu().state();
+        const x86::Segment& code = state.system.segments[x86::cs];
+        const bool long_mode = (state.system.efer & x86::efer::lma) != 0;
+        const bool code64 = long_mode && code.long_mode();
+        const auto mode = code64       ? ZYDIS_MACHINE_MODE_LONG_64
+                          : code.big() ? ZYDIS_MACHINE_MODE_LEGACY_32
+                                       : ZYDIS_MACHINE_MODE_LEGACY_16;
+        const auto width = code64       ? ZYDIS_STACK_WIDTH_64
+                           : code.big() ? ZYDIS_STACK_WIDTH_32
+                                        : ZYDIS_STACK_WIDTH_16;
+        const std::uint64_t linear = (code64 ? 0 : code.base) + state.rip;
+        std::array<std::uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> bytes{};
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+            const auto physical =
+                processor.vcpu().translate(code64 ? linear + i : static_cast<std::uint32_t>(linear + i));
+            if (!physical || !processor.guest_memory().read(*physical, &bytes[i], 1)) {
+                break;
+            }
+        }
+        ZydisDecoder decoder;
+        ZydisDecodedInstruction info;
+        ZydisDecoderInit(&decoder, mode, width);
+        if (ZYAN_SUCCESS(
+                ZydisDecoderDecodeInstruction(&decoder, nullptr, bytes.data(), bytes.size(), &info))) {
+            add(info);
+        }
+        unknown_ |= flags_ != 0 && (state.rflags & x86::flag::tf) != 0; // a trap stores them
+    }
+
+    // An event's frame holds the flags.
+    void flags_are_stored() { unknown_ |= flags_ != 0; }
+
+    [[nodiscard]] bool unknown() const { return unknown_; }
+
+    [[nodiscard]] std::uint64_t flags() const { return flags_; }
+
+private:
+    void add(const ZydisDecodedInstruction& info) {
+        switch (info.mnemonic) {
+        case ZYDIS_MNEMONIC_SHLD:
+        case ZYDIS_MNEMONIC_SHRD:
+        case ZYDIS_MNEMONIC_BSWAP: unknown_ |= info.operand_width == 16; break;
+        case ZYDIS_MNEMONIC_FNSTENV: // pointers to the last x87 instruction
+        case ZYDIS_MNEMONIC_FNSAVE:
+        case ZYDIS_MNEMONIC_FXSAVE:
+        case ZYDIS_MNEMONIC_FXSAVE64:
+        case ZYDIS_MNEMONIC_XSAVE:
+        case ZYDIS_MNEMONIC_XSAVE64:
+        case ZYDIS_MNEMONIC_XSAVEC:
+        case ZYDIS_MNEMONIC_XSAVEC64:
+        case ZYDIS_MNEMONIC_XSAVES:
+        case ZYDIS_MNEMONIC_XSAVES64:
+        case ZYDIS_MNEMONIC_XSAVEOPT:
+        case ZYDIS_MNEMONIC_XSAVEOPT64: unknown_ = true; break;
+        case ZYDIS_MNEMONIC_INT: // stores the flags
+        case ZYDIS_MNEMONIC_INT1:
+        case ZYDIS_MNEMONIC_INT3:
+        case ZYDIS_MNEMONIC_INTO:
+        case ZYDIS_MNEMONIC_SYSCALL: flags_are_stored(); break;
+        default: break;
+        }
+        if (info.cpu_flags != nullptr) {
+            unknown_ |= (info.cpu_flags->tested & flags_) != 0;
+            // A shift by 0 or a repetition that does not happen leaves the flags as they were.
+            flags_ |= info.cpu_flags->undefined;
+            const bool always = info.raw.prefix_count == 0 && info.cpu_flags->undefined == 0;
+            flags_ &= always ? ~std::uint64_t{info.cpu_flags->modified} : ~std::uint64_t{0};
+        }
+    }
+
+    std::uint64_t flags_ = 0;
+    bool unknown_ = false;
+};
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static fuzz::Processor reference("interpreter"), translator("translator-eager");
+    const fuzz::ProcessorStart start{fuzz::Input(data, size)};
+    reference.start(start);
+    Undefined undefined;
+    cpu::Exit exit = cpu::Exit::debug;
+    for (unsigned i = 0; i < most_steps && exit == cpu::Exit::debug; ++i) {
+        undefined.note(reference);
+        const auto before = reference.vcpu().instructions_retired();
+        exit = reference.step();
+        if (reference.vcpu().instructions_retired() == before) {
+            undefined.flags_are_stored();
+        }
+    }
+    const fuzz::Ending expected = reference.ending(exit);
+    translator.start(start);
+    const fuzz::Ending found = translator.run();
+    translator.check_state();
+    if (!expected.final() || undefined.unknown()) {
+        return 0;
+    }
+    const auto state = fuzz::difference(expected, found, {.flags = undefined.flags(), .x87_pointers = true});
+    const auto what =
+        state.empty() ? fuzz::memory_difference(reference.memory(), translator.memory()) : state;
+    if (!what.empty()) {
+        fuzz::broken("interpreter and translator differ: " + what);
+    }
+    return 0;
+}
