@@ -16,25 +16,33 @@ Interruption::Interruption() {
         sigaddset(&signals_, number);
     }
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    thread_ = std::thread([this] { wait(); });
 }
 
 Interruption::~Interruption() { end(); }
 
-void Interruption::watch(Machine& machine) {
-    thread_ = std::thread([this, &machine] { wait(machine); });
-}
+void Interruption::watch(Machine& machine) { machine_ = &machine; }
 
-void Interruption::wait(Machine& machine) const {
+void Interruption::wait() const {
     int number = 0;
     if (sigwait(&signals_, &number) != 0 || number == wake_up) {
         return;
     }
-    machine.press_power_button();
+    Machine* const machine = machine_;
+    if (machine == nullptr) { // something takes long at the start: opening files, looking up names
+        sigset_t this_one;
+        sigemptyset(&this_one);
+        sigaddset(&this_one, number);
+        raise(number); // to this thread, where it waits for the next line
+        pthread_sigmask(SIG_UNBLOCK, &this_one, nullptr);
+        return;
+    }
+    machine->press_power_button();
     constexpr timespec grace{.tv_sec = 10, .tv_nsec = 0};
     const int next =
         number == SIGINT ? sigwaitinfo(&signals_, nullptr) : sigtimedwait(&signals_, nullptr, &grace);
     if (next != wake_up) {
-        machine.stop();
+        machine->stop();
     }
 }
 

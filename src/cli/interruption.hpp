@@ -1,10 +1,11 @@
 // SIGINT, SIGTERM and SIGHUP while a machine runs: the first presses its power button, the second stops it.
 // After SIGTERM and SIGHUP, which nobody may be there to repeat, it is stopped if it has not ended in ten
-// seconds.
+// seconds. Before there is a machine they end the process, as they would anyway.
 #pragma once
 
 #include "strata/machine.hpp"
 
+#include <atomic>
 #include <csignal>
 #include <thread>
 
@@ -12,7 +13,7 @@ namespace strata::cli {
 
 class Interruption {
 public:
-    // Blocks the signals for this thread and those it starts.
+    // Blocks the signals for this thread and those it starts; a thread waits for them.
     Interruption();
     ~Interruption();
     Interruption(const Interruption&) = delete;
@@ -23,9 +24,10 @@ public:
     void end();
 
 private:
-    void wait(Machine& machine) const;
+    void wait() const;
 
     sigset_t signals_{};
+    std::atomic<Machine*> machine_ = nullptr;
     std::thread thread_;
 };
 

@@ -3,6 +3,7 @@
 #include "cli/usage_error.hpp"
 
 #include <fmt/format.h>
+#include <new>
 
 namespace strata::cli {
 namespace {
@@ -53,4 +54,11 @@ int run(int argc, char** argv) {
 } // namespace
 } // namespace strata::cli
 
-int main(int argc, char** argv) { return strata::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+    try {
+        return strata::cli::run(argc, argv);
+    } catch (const std::bad_alloc&) {
+        return strata::cli::report({"this host has not enough memory for that", "ask for less"},
+                                   strata::cli::failure);
+    }
+}

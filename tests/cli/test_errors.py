@@ -291,6 +291,14 @@ class Kernels(Errors):
             f.truncate(100 << 20)
         self.run_fails(["--initrd", initrd, "--memory", "101M"], f"module {initrd}: 104857600 bytes do not fit into the guest's memory", "")
 
+    @unittest.skipUnless(Path("/proc/sys/vm/overcommit_memory").read_text() == "0\n", "the host promises any memory")
+    def test_more_than_the_host_has(self):
+        initrd = self.folder / "initrd"
+        with initrd.open("wb") as f:
+            f.truncate(900 << 30)
+        self.run_fails(["--initrd", initrd, "--memory", "1T"], "this host has not enough memory for that", "ask for less",
+                       status=FAILURE)
+
     def test_command_line_too_long(self):
         from guest import GUESTS
         self.run_fails(["--append", "x" * 5000], ".*command line.*", "", kernel=GUESTS / "cloud/vmlinuz")
