@@ -26,6 +26,43 @@ TEST(CodeTest, ARunningLoopSeesItsOwnChange) {
     EXPECT_EQ(test[x86::rax], 1U + 2U + 3U);
 }
 
+// So often that nothing is kept of the page any more.
+TEST(CodeTest, ALoopSeesEachOfManyChanges) {
+    TestCpu test(Mode::long64);
+    // mov ecx, 100; l: as above
+    test.run({0xB9, 100, 0, 0, 0, 0x83, 0xC0, 0x01, 0x80, 0x05, 0xF8, 0xFF, 0xFF, 0xFF, 0x01, 0xFF, 0xC9,
+              0x75, 0xF2});
+    EXPECT_EQ(test[x86::rax], 5050U);
+}
+
+TEST(CodeTest, AMovedConstantIsReadAfresh) {
+    TestCpu test(Mode::long64);
+    // mov ecx, 100; l: mov edx, 7; add eax, edx; add byte [rip - 12 (the 7)], 1; dec ecx; jnz l
+    test.run({0xB9, 100,  0,    0,    0,    0xBA, 7,    0,    0,    0,    0x01, 0xD0,
+              0x80, 0x05, 0xF3, 0xFF, 0xFF, 0xFF, 0x01, 0xFF, 0xC9, 0x75, 0xEE});
+    EXPECT_EQ(test[x86::rax], 100U * 7 + 99U * 100 / 2);
+}
+
+TEST(RewrittenCode, IsReadAfreshForAWhile) {
+    interpreter::RewrittenCode code;
+    constexpr memory::GuestPhysical page = 0x5000, other = page + (64 << memory::page_shift);
+    unsigned notes = 1;
+    for (; !code.note(page); ++notes) {
+        EXPECT_FALSE(code.is_fresh(page));
+        ASSERT_LT(notes, 1000U);
+    }
+    EXPECT_GT(notes, 8U) << "patching now and then is nothing";
+    EXPECT_FALSE(code.is_fresh(other));
+    unsigned instructions = 0;
+    for (; code.is_fresh(page); ++instructions) {
+        ASSERT_LT(instructions, 1'000'000U);
+    }
+    EXPECT_GT(instructions, 1000U);
+    EXPECT_FALSE(code.note(page)) << "counted from the start";
+    EXPECT_FALSE(code.note(other)) << "in its place now";
+    EXPECT_FALSE(code.is_fresh(page));
+}
+
 TEST(CodeTest, ADeviceWriteIsSeen) {
     TestCpu test(Mode::long64);
     test.run({0xB0, 0x11});

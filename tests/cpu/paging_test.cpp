@@ -191,5 +191,83 @@ TEST(LegacyPagingTest, FourMegabytePagesAndUserRights) {
     EXPECT_EQ(test.cpu->system.cr2, 0x400100U);
 }
 
+// Two address spaces, PCIDs 1 and 2; `window` is first_page in one, second_page in the other.
+class PcidTest : public PagingTest {
+protected:
+    static constexpr std::uint64_t second_root = 0x16000, second_table = 0x19000;
+
+    PcidTest() {
+        const auto table_entry = [&](std::uint64_t at) { return test.read<std::uint64_t>(at); };
+        test.write<std::uint64_t>(second_root, 0x17000 | 7);
+        test.write<std::uint64_t>(0x17000, table_entry(TestCpu::page_tables_at + 0x1000));
+        test.write<std::uint64_t>(0x17008, 0x18000 | 7);
+        test.write<std::uint64_t>(0x18000, second_table | 7);
+        test.write<std::uint64_t>(second_table, second_page | 0x67);
+        test.write<std::uint8_t>(first_page, 1);
+        test.write<std::uint8_t>(second_page, 2);
+        map(0, first_page | 0x67);
+        test.cpu->system.cr4 |= x86::cr4::pcide;
+        test.cpu->mode_changed();
+        enter_first(false);
+    }
+
+    void enter_first(bool keep) { test.cpu->load_cr3(TestCpu::page_tables_at | 1, keep); }
+
+    void enter_second(bool keep) { test.cpu->load_cr3(second_root | 2, keep); }
+
+    [[nodiscard]] std::uint64_t byte_at_window() {
+        test.run({0x0F, 0xB6, 0x03}); // movzx eax, byte [rbx]
+        return test[x86::rax];
+    }
+};
+
+TEST_F(PcidTest, EachHasItsTranslations) {
+    EXPECT_EQ(byte_at_window(), 1U);
+    enter_second(true);
+    EXPECT_EQ(byte_at_window(), 2U);
+    enter_first(true);
+    EXPECT_EQ(byte_at_window(), 1U);
+}
+
+TEST_F(PcidTest, TranslationsOutliveASwitchIfTheyMay) {
+    EXPECT_EQ(byte_at_window(), 1U);
+    map(0, second_page | 0x67); // nobody was told
+    enter_second(true);
+    enter_first(true);
+    EXPECT_EQ(byte_at_window(), 1U);
+    enter_second(true);
+    enter_first(false);
+    EXPECT_EQ(byte_at_window(), 2U);
+}
+
+TEST_F(PcidTest, WhatIsInvalidatedWhileAwayIsGone) {
+    for (const bool all : {false, true}) {
+        map(0, first_page | 0x67);
+        enter_first(false);
+        EXPECT_EQ(byte_at_window(), 1U);
+        enter_second(true);
+        map(0, second_page | 0x67);
+        all ? test.cpu->flush_tlb(true) : test.cpu->invalidate_pcid(1);
+        enter_first(true);
+        EXPECT_EQ(byte_at_window(), 2U);
+    }
+}
+
+TEST_F(PcidTest, APageThatBecameCodeMeanwhileIsWatched) {
+    test.run({0xC6, 0x03, 0x90}); // mov byte [rbx], 0x90
+    enter_second(true);
+    map(0, first_page | 0x67);
+    test.run({0xB0, 0x11}, first_page); // mov al, 0x11
+    EXPECT_EQ(test[x86::rax] & 0xFF, 0x11U);
+    enter_first(true);
+    test[x86::rbx] = window + 1;
+    test.run({0xC6, 0x03, 0x22}); // mov byte [rbx], 0x22
+    enter_second(true);
+    test.cpu->rip() = first_page;
+    test.cpu->activity = x86::Activity::active;
+    EXPECT_EQ(test.resume(), Exit::halt);
+    EXPECT_EQ(test[x86::rax] & 0xFF, 0x22U);
+}
+
 } // namespace
 } // namespace strata::cpu

@@ -58,11 +58,12 @@ void BlockCache::kill(Block& block) {
     }
 }
 
-void BlockCache::invalidate(memory::GuestPhysical page, std::uint64_t granules) {
+bool BlockCache::invalidate(memory::GuestPhysical page, std::uint64_t granules) {
     const auto found = pages_.find(page);
     if (found == pages_.end()) {
-        return;
+        return false;
     }
+    bool any = false;
     std::erase_if(found->second, [&](Block* block) {
         const bool first =
             block->key >> CodeMode::key_bits >> memory::page_shift == page >> memory::page_shift;
@@ -70,12 +71,14 @@ void BlockCache::invalidate(memory::GuestPhysical page, std::uint64_t granules) 
             first ? block->granules : 1; // a crossing instruction's end is in granule 0
         if (block->key != Block::dead && (covered & granules) != 0) {
             kill(*block);
+            any = true;
         }
         return block->key == Block::dead;
     });
     if (found->second.empty()) {
         pages_.erase(found);
     }
+    return any;
 }
 
 void BlockCache::invalidate_all() {

@@ -76,8 +76,8 @@ public:
     // Makes it known under `key`, and to invalidate() by its pages.
     void insert(Block& block, std::uint64_t key);
 
-    // Voids the blocks on `page` that have any of `granules`.
-    void invalidate(memory::GuestPhysical page, std::uint64_t granules);
+    // Voids the blocks on `page` that have any of `granules`. Whether there were any.
+    bool invalidate(memory::GuestPhysical page, std::uint64_t granules);
     void invalidate_all();
     void kill(Block& block);
     void clear();

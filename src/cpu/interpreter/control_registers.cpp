@@ -125,8 +125,10 @@ void set_cr0(Cpu& cpu, std::uint64_t value) {
 
 void set_cr3(Cpu& cpu, std::uint64_t value) {
     constexpr std::uint64_t keep_translations = std::uint64_t{1} << 63;
-    if ((cpu.system.cr4 & cr4::pcide) != 0) {
-        value &= ~keep_translations; // a hint: the TLB holds one address space at a time
+    const bool pcids = (cpu.system.cr4 & cr4::pcide) != 0;
+    const bool keep = pcids && (value & keep_translations) != 0;
+    if (pcids) {
+        value &= ~keep_translations;
     }
     if (cpu.long_mode() && value >> cpu.model().physical_address_bits != 0) {
         cpu.raise_gp(0);
@@ -134,8 +136,7 @@ void set_cr3(Cpu& cpu, std::uint64_t value) {
     if (uses_pdptes(cpu.system.cr0, cpu.system.cr4, cpu.system.efer)) {
         check_pdptes(cpu, value);
     }
-    cpu.system.cr3 = value;
-    cpu.flush_tlb(false);
+    cpu.load_cr3(value, keep);
 }
 
 void set_cr4(Cpu& cpu, std::uint64_t value) {

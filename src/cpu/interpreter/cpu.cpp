@@ -4,6 +4,8 @@
 #include "cpu/interpreter/shared.hpp"
 #include "cpu/interpreter/simd/availability.hpp"
 
+#include <utility>
+
 namespace strata::cpu::interpreter {
 
 namespace flag = x86::flag;
@@ -21,9 +23,16 @@ void Cpu::set_rflags(std::uint64_t value) {
     flags.set_arithmetic(value);
     const std::uint64_t before = other_flags;
     other_flags = (value & x86::supported_rflags(model()) & ~flag::arithmetic) | flag::fixed;
-    constexpr std::uint64_t watched = flag::if_ | flag::tf | flag::vm | flag::ac | flag::rf;
-    if ((before ^ other_flags) & watched) {
+    const std::uint64_t changed = before ^ other_flags;
+    if (changed & (flag::tf | flag::vm | flag::rf)) {
         mode_changed();
+    } else if (changed & (flag::if_ | flag::ac)) {
+        look_at_events();
+        const DataView before_ac = code_mode_.data;
+        select_tlb();
+        if (code_mode_.data != before_ac || (signals_.pending() & wanted_signals_)) {
+            end_block();
+        }
     }
 }
 
@@ -33,8 +42,8 @@ void Cpu::set_cpl(unsigned cpl) {
 }
 
 void Cpu::mode_changed() {
-    code64_ = long_mode() && system.segments[x86::cs].long_mode();
-    for (unsigned segment = 0; segment < system.segments.size(); ++segment) {
+    const bool was64 = std::exchange(code64_, long_mode() && system.segments[x86::cs].long_mode());
+    for (unsigned segment = 0; segment < system.segments.size() && !(was64 && code64_); ++segment) {
         segment_changed(segment);
     }
     const PagingControls controls{system.cr0 & (x86::cr0::pg | x86::cr0::wp | x86::cr0::pe),
@@ -58,11 +67,19 @@ void Cpu::look_at_controls() {
                   .user = cpl_ == 3,
                   .sse = sse_availability(system),
                   .avx = avx_availability(system, real)};
-    if (code.limit != code_limit_) {
+    if (!code64_ && code.limit != code_limit_) {
         code_limit_ = code.limit;
         generation_ = ++last_generation_;
         global_generation_ = ++last_generation_;
     }
+    look_at_events();
+    look_at_breakpoints();
+    stepping_ = (other_flags & (flag::tf | flag::rf)) || watching_ || debug_.single_step ||
+                config_.trace.instructions;
+    select_tlb();
+}
+
+void Cpu::look_at_events() {
     std::uint32_t unwanted = 0;
     if ((other_flags & flag::if_) == 0) {
         unwanted |= Signals::interrupt;
@@ -71,10 +88,6 @@ void Cpu::look_at_controls() {
         unwanted |= Signals::nmi;
     }
     wanted_signals_ = ~unwanted;
-    look_at_breakpoints();
-    stepping_ = (other_flags & (flag::tf | flag::rf)) || watching_ || debug_.single_step ||
-                config_.trace.instructions;
-    select_tlb();
 }
 
 void Cpu::raise(x86::Vector vector, std::uint32_t error_code) { throw Fault{vector, error_code}; }

@@ -10,6 +10,7 @@
 #include "cpu/interpreter/flags.hpp"
 #include "cpu/interpreter/guarded_bus.hpp"
 #include "cpu/interpreter/insn.hpp"
+#include "cpu/interpreter/rewritten_code.hpp"
 #include "cpu/interpreter/tlb.hpp"
 #include "cpu/x86/registers.hpp"
 #include "cpu/x86/sse_environment.hpp"
@@ -222,7 +223,15 @@ public:
     // ---- paging ----
     void flush_tlb(bool global_too);            // MOV CR3; MOV CR4, CR0
     void invalidate_page(std::uint64_t linear); // INVLPG
-    void invalidate_pcid(std::uint64_t pcid, bool keep_globals);
+    void invalidate_pcid(std::uint64_t pcid);   // but for global pages
+    void invalidate_all_but_global();           // of all PCIDs
+    // MOV CR3; `keep` what is known of the address space that its PCID names.
+    void load_cr3(std::uint64_t value, bool keep);
+
+    [[nodiscard]] std::uint64_t pcid() const {
+        return (system.cr4 & x86::cr4::pcide) != 0 ? system.cr3 & 0xFFF : 0;
+    }
+
     [[nodiscard]] std::optional<memory::GuestPhysical> translate(std::uint64_t linear) const;
 
     // ---- segments, control transfers (segments.cpp, far.cpp, tasks.cpp, exceptions.cpp) ----
@@ -353,6 +362,7 @@ private:
     [[nodiscard]] Block& find_block();
     [[nodiscard]] Block* build_block(std::uint64_t linear, const FetchEntry& page);
     [[nodiscard]] Block* build_crossing_block(std::uint64_t linear, const FetchEntry& first);
+    [[nodiscard]] Block* fresh_instruction(std::uint64_t linear, const FetchEntry& page);
     [[nodiscard]] bool still_in_memory(Block& block, const FetchEntry& page, std::uint64_t offset,
                                        std::span<const std::uint8_t> bytes);
 
@@ -383,6 +393,7 @@ private:
     void take_startup();
     [[nodiscard]] bool attention() const;
     void look_at_controls(); // derives code_mode_, wanted_signals_, stepping_ and generation_
+    void look_at_events();   // derives wanted_signals_
 
     // ---- breakpoints (debug.cpp) ----
     void look_at_breakpoints();
@@ -406,6 +417,9 @@ private:
     std::unique_ptr<Decoder> decoder_;
     BlockCache blocks_;
     std::vector<Insn> draft_; // of the block being built
+    RewrittenCode rewritten_;
+    Block fresh_block_{}; // of rewritten code: one instruction
+    Insn fresh_insn_{};
     BlockAccelerator* accelerator_ = nullptr;
     CodeMode code_mode_{};
     // Of instruction translations, those of global pages and the others; see Block. No two are ever alike.
@@ -423,6 +437,7 @@ private:
     DebugEvent debug_event_{};
     std::uint64_t retired_at_entry_ = 0; // of run()
     Tlb tlb_;
+    SavedSpaces spaces_;
     std::uint64_t retired_ = 0;
 
     // The bits on which translations depend: when one changes, the TLB is flushed.

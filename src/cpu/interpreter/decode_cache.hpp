@@ -16,7 +16,7 @@ namespace strata::cpu::interpreter {
 template <class Value>
 class DecodeCache {
 public:
-    // Null if no instruction known in this mode (CodeMode::key) begins `bytes`.
+    // Null if no instruction known in this mode (a number of a byte) begins `bytes`.
     [[nodiscard]] const Value* find(unsigned mode, std::span<const std::uint8_t> bytes) const {
         const Entry& entry = entries_[slot(mode, bytes)];
         const bool same = entry.mode == mode && entry.length <= bytes.size() &&
@@ -34,7 +34,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t slot_bits = 10;
+    static constexpr std::size_t slot_bits = 12;
 
     struct Entry {
         Value value{};

@@ -1,10 +1,12 @@
 #include "cpu/interpreter/decoder.hpp"
 
+#include "base/bytes.hpp"
 #include "cpu/interpreter/cpu.hpp"
 #include "cpu/interpreter/groups.hpp"
 #include "cpu/x86/isa_features.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <vector>
 
@@ -205,6 +207,7 @@ bool transfers_control(const ZydisDecodedInstruction& info) {
     case ZYDIS_CATEGORY_INTERRUPT:
     case ZYDIS_CATEGORY_SYSCALL:
     case ZYDIS_CATEGORY_SYSRET:
+    case ZYDIS_CATEGORY_SMAP: // what follows has other rights
     case ZYDIS_CATEGORY_SYSTEM: return true;
     default: return false;
     }
@@ -250,6 +253,30 @@ ZydisDecoder make_decoder(const x86::Model& model, CodeMode::Size size) {
     return decoder;
 }
 
+// MOV of a constant of 32 or 64 bits to a register, where the constant is and its size in bytes: programs
+// that write code write it with another one each time. Size 0: it is something else.
+struct ConstantMove {
+    std::size_t at = 0, size = 0;
+};
+
+ConstantMove constant_move(const CodeMode& mode, std::span<const std::uint8_t> bytes) {
+    const bool bits64 = mode.size == CodeMode::Size::bits64;
+    const bool rex = bits64 && bytes.size() > 1 && (bytes[0] & 0xF0) == 0x40;
+    const std::size_t opcode = rex ? 1 : 0;
+    if (mode.size == CodeMode::Size::bits16 || bytes.empty() || (bytes[opcode] & 0xF8) != 0xB8) {
+        return {};
+    }
+    const std::size_t size = rex && (bytes[0] & 8) != 0 ? 8 : 4;
+    return bytes.size() < opcode + 1 + size ? ConstantMove{} : ConstantMove{opcode + 1, size};
+}
+
+// Of a mode, what decoding depends on: a number of a byte.
+unsigned decoding_key(CodeMode mode) {
+    mode.user = false;
+    mode.data = DataView::supervisor;
+    return mode.key();
+}
+
 Decoder::Result undefined_instruction() {
     Decoder::Result result;
     result.insn.handler = undefined;
@@ -267,12 +294,26 @@ Decoder::Decoder(const x86::Model& model) : model_(model) {
 }
 
 Decoder::Result Decoder::decode(const CodeMode& mode, std::span<const std::uint8_t> bytes) {
-    if (const Result* known = known_.find(mode.key(), bytes)) {
+    const ConstantMove move = constant_move(mode, bytes);
+    if (move.size == 0) {
+        return decode_known(mode, bytes);
+    }
+    std::array<std::uint8_t, max_instruction_length> of_zero{};
+    std::copy_n(bytes.begin(), move.at, of_zero.begin());
+    Result result = decode_known(mode, std::span(of_zero).first(move.at + move.size));
+    result.insn.imm = move.size == 8 ? load_le<std::uint64_t>(bytes.data() + move.at)
+                                     : load_le<std::uint32_t>(bytes.data() + move.at);
+    return result;
+}
+
+Decoder::Result Decoder::decode_known(const CodeMode& mode, std::span<const std::uint8_t> bytes) {
+    const unsigned key = decoding_key(mode);
+    if (const Result* known = known_.find(key, bytes)) {
         return *known;
     }
     const Result result = decode_anew(mode, bytes);
     if (result.status == Status::ok && result.insn.handler != undefined) {
-        known_.add(mode.key(), bytes, result.insn.length, result);
+        known_.add(key, bytes, result.insn.length, result);
     }
     return result;
 }

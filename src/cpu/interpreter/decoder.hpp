@@ -38,6 +38,7 @@ public:
     [[nodiscard]] Result decode(const CodeMode& mode, std::span<const std::uint8_t> bytes);
 
 private:
+    [[nodiscard]] Result decode_known(const CodeMode& mode, std::span<const std::uint8_t> bytes);
     [[nodiscard]] Result decode_anew(const CodeMode& mode, std::span<const std::uint8_t> bytes) const;
 
     const x86::Model& model_;

@@ -45,6 +45,11 @@ Block& Cpu::find_block() {
         raise_gp();
     }
     const FetchEntry page = fetch_page(linear);
+    if (rewritten_.is_fresh(page.physical)) [[unlikely]] {
+        if (Block* fresh = fresh_instruction(linear, page)) {
+            return *fresh;
+        }
+    }
     Block* block = page.host == nullptr
                        ? nullptr
                        : blocks_.find(BlockCache::key(page.physical | page_offset(linear), code_mode_.key()));
@@ -102,6 +107,25 @@ Block* Cpu::build_block(std::uint64_t linear, const FetchEntry& page) {
     return still_in_memory(block, page, start, std::span(bytes).first(size)) ? &block : nullptr;
 }
 
+// One instruction, found by no one. Null if it is not alone in its page, or none at all.
+Block* Cpu::fresh_instruction(std::uint64_t linear, const FetchEntry& page) {
+    const std::uint64_t start = page_offset(linear);
+    const std::uint64_t readable = std::min(memory::page_size - start, code_bytes_left());
+    std::array<std::uint8_t, max_instruction_length> bytes;
+    const auto window = std::span(bytes).first(std::min<std::size_t>(readable, bytes.size()));
+    if (page.host == nullptr) {
+        return nullptr;
+    }
+    read_code(page, start, window);
+    const Decoder::Result result = decoder_->decode(code_mode_, window);
+    if (result.status != Decoder::Status::ok) {
+        return nullptr;
+    }
+    fresh_insn_ = result.insn;
+    fresh_block_ = {.linear = linear, .insns = &fresh_insn_, .count = 1, .bytes = result.insn.length};
+    return &fresh_block_;
+}
+
 // One instruction whose bytes are in two pages.
 Block* Cpu::build_crossing_block(std::uint64_t linear, const FetchEntry& first) {
     const std::uint64_t start = page_offset(linear);
@@ -156,20 +180,23 @@ void Cpu::mark_code(memory::GuestPhysical page, std::uint64_t granules) {
 }
 
 void Cpu::take_code_notices() {
-    if (mailbox_->empty()) {
-        return;
-    }
-    mailbox_->take([&](const CodeNotice& notice) {
-        if (notice.page == CodeNotice::everywhere) {
-            blocks_.invalidate_all();
-            flush_tlb(true);
-        } else if (notice.written == 0) {
-            tlb_.forbid_writes(notice.page);
-        } else {
-            blocks_.invalidate(notice.page, notice.written);
+    while (!mailbox_->empty()) {
+        std::vector<memory::GuestPhysical> rewritten;
+        mailbox_->take([&](const CodeNotice& notice) {
+            if (notice.page == CodeNotice::everywhere) {
+                blocks_.invalidate_all();
+                flush_tlb(true);
+            } else if (notice.written == 0) {
+                tlb_.forbid_writes(notice.page);
+            } else if (blocks_.invalidate(notice.page, notice.written) && rewritten_.note(notice.page)) {
+                rewritten.push_back(notice.page);
+            }
+        });
+        for (const memory::GuestPhysical page : rewritten) {
+            shared_.code_written(page, memory::page_size); // nothing of it is kept
         }
-    });
-    end_block();
+        end_block();
+    }
 }
 
 void Cpu::leave_memory() { mailbox_->leave(); }

@@ -47,6 +47,7 @@ void sti(Cpu& cpu, const Insn&) {
     }
     if (which == flag::if_ && (before & flag::if_) == 0) {
         cpu.sti_shadow = true;
+        cpu.end_block(); // the loop looks after the instruction in the shadow
     }
     cpu.set_rflags(before | which);
 }

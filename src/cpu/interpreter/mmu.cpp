@@ -124,8 +124,7 @@ Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights
 
 const FetchEntry& Cpu::fetch_page(std::uint64_t linear) {
     const bool user = cpl_ == 3;
-    FetchEntry& entry = tlb_.fetch(user, linear);
-    if (entry.tag == page_of(linear)) [[likely]] {
+    if (const FetchEntry& entry = tlb_.fetch(user, linear); entry.tag == page_of(linear)) [[likely]] {
         return entry;
     }
     if (!canonical(linear)) {
@@ -138,15 +137,12 @@ const FetchEntry& Cpu::fetch_page(std::uint64_t linear) {
     }
     const auto& mapping = std::get<Mapping>(result);
     const memory::GuestPhysical physical = page_of(mapping.physical);
-    entry = {page_of(linear), physical, shared_.memory().host(physical, memory::page_size), mapping.global};
     executed_pages_.add(linear);
-    if (!mapping.global) {
-        tlb_.filled(entry);
-    }
     if (mapping.large) {
         tlb_.filled_large(linear);
     }
-    return entry;
+    const std::byte* host = shared_.memory().host(physical, memory::page_size);
+    return tlb_.set_fetch(user, linear, {page_of(linear), physical, host, mapping.global});
 }
 
 std::optional<memory::GuestPhysical> Cpu::translate(std::uint64_t linear) const {
@@ -276,6 +272,7 @@ void Cpu::locked_written(std::uint64_t linear, unsigned size) {
 void Cpu::flush_tlb(bool global_too) {
     if (global_too) {
         tlb_.flush_all();
+        spaces_.forget_all();
         executed_pages_.clear();
         global_generation_ = ++last_generation_;
     } else {
@@ -294,7 +291,40 @@ void Cpu::invalidate_page(std::uint64_t linear) {
     end_block();
 }
 
-// The TLB holds one PCID's translations at a time.
-void Cpu::invalidate_pcid(std::uint64_t, bool keep_globals) { flush_tlb(!keep_globals); }
+void Cpu::invalidate_pcid(std::uint64_t pcid) {
+    if (pcid == this->pcid()) {
+        flush_tlb(false);
+    } else {
+        spaces_.forget(pcid);
+    }
+}
+
+void Cpu::invalidate_all_but_global() {
+    spaces_.forget_all();
+    flush_tlb(false);
+}
+
+void Cpu::load_cr3(std::uint64_t value, bool keep) {
+    const std::uint64_t left = pcid();
+    system.cr3 = value;
+    const std::uint64_t entered = pcid();
+    if (left == entered) {
+        if (!keep) {
+            flush_tlb(false);
+        }
+        end_block();
+        return;
+    }
+    tlb_.leave_space(spaces_.put(left));
+    if (!keep) {
+        spaces_.forget(entered);
+    } else if (const SavedSpace* known = spaces_.find(entered)) {
+        tlb_.return_to_space(*known, [&](memory::GuestPhysical page) {
+            return shared_.memory().is_dirty(page) && !shared_.has_code(page);
+        });
+    }
+    generation_ = ++last_generation_;
+    end_block();
+}
 
 } // namespace strata::cpu::interpreter

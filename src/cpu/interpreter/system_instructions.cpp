@@ -43,10 +43,12 @@ void invalidate_pcid(Cpu& cpu, const Insn& insn) {
         cpu.raise_gp(0);
     }
     switch (static_cast<InvpcidType>(type)) {
-    case InvpcidType::address: cpu.invalidate_page(linear); break;
-    case InvpcidType::context: cpu.invalidate_pcid(pcid, true); break;
+    case InvpcidType::address:
+        pcid == cpu.pcid() ? cpu.invalidate_page(linear) : cpu.invalidate_pcid(pcid);
+        break;
+    case InvpcidType::context: cpu.invalidate_pcid(pcid); break;
     case InvpcidType::all: cpu.flush_tlb(true); break;
-    case InvpcidType::all_but_global: cpu.flush_tlb(false); break;
+    case InvpcidType::all_but_global: cpu.invalidate_all_but_global(); break;
     }
 }
 

@@ -9,8 +9,8 @@ void Tlb::flush_all() {
     for (TlbSet& set : data_) {
         set.drop_all();
     }
-    for (auto& set : fetch_) {
-        set.fill({});
+    for (FetchSet& set : fetch_) {
+        set.drop_all();
     }
     data_fills_.clear();
     fetch_fills_.clear();
@@ -23,18 +23,30 @@ void Tlb::drop_if_local(TlbEntry entry) {
     }
 }
 
+void Tlb::drop_fetch_if_local(std::uint32_t place) {
+    FetchSet& set = fetch_[place / FetchSet::size];
+    if (!set.entries[place % FetchSet::size].global) {
+        set.set(place % FetchSet::size, {});
+    }
+}
+
+const FetchEntry& Tlb::set_fetch(bool user, std::uint64_t linear, const FetchEntry& entry) {
+    FetchSet& set = fetch_[user];
+    const unsigned place = FetchSet::index(linear);
+    set.set(place, entry);
+    if (!entry.global) {
+        fetch_fills_.add(static_cast<std::uint32_t>(user * FetchSet::size + place));
+    }
+    return set.entries[place];
+}
+
 void Tlb::flush_but_global() {
     if (observer_ != nullptr) {
         observer_->flushed_but_global();
     }
-    const auto drop_fetch = [](FetchEntry& entry) {
-        if (!entry.global) {
-            entry = {};
-        }
-    };
     if (data_fills_.complete()) {
         for (const std::uint32_t place : data_fills_.places()) {
-            drop_if_local(data_[place / TlbSet::size].entry(place % TlbSet::size));
+            drop_if_local(data_entry(place));
         }
     } else {
         for (TlbSet& set : data_) {
@@ -44,16 +56,41 @@ void Tlb::flush_but_global() {
         }
     }
     if (fetch_fills_.complete()) {
-        for (FetchEntry* entry : fetch_fills_.places()) {
-            drop_fetch(*entry);
+        for (const std::uint32_t place : fetch_fills_.places()) {
+            drop_fetch_if_local(place);
         }
     } else {
-        for (auto& set : fetch_) {
-            std::ranges::for_each(set, drop_fetch);
+        for (std::uint32_t place = 0; place < fetch_.size() * FetchSet::size; ++place) {
+            drop_fetch_if_local(place);
         }
     }
     data_fills_.clear();
     fetch_fills_.clear();
+}
+
+void Tlb::leave_space(SavedSpace& to) {
+    if (data_fills_.complete()) {
+        for (const std::uint32_t place : data_fills_.places()) {
+            const TlbEntry entry = data_entry(place);
+            const bool holds = entry.read_tag != TlbEntry::none && (entry.physical & TlbEntry::global) == 0;
+            if (holds && to.data.size() < SavedSpace::most_data) {
+                to.data.push_back({place, entry.read_tag, entry.write_tag, entry.addend, entry.physical});
+                entry.drop(); // so that a place that was filled twice is put away once
+            }
+        }
+    }
+    if (fetch_fills_.complete()) {
+        for (const std::uint32_t place : fetch_fills_.places()) {
+            FetchSet& set = fetch_[place / FetchSet::size];
+            const unsigned index = place % FetchSet::size;
+            const FetchEntry& entry = set.entries[index];
+            if (entry.tag != FetchEntry::none && !entry.global && to.code.size() < SavedSpace::most_code) {
+                to.code.push_back({place, entry, set.ids[index]});
+                set.set(index, {});
+            }
+        }
+    }
+    flush_but_global();
 }
 
 bool Tlb::invalidate(std::uint64_t linear) {
@@ -64,7 +101,7 @@ bool Tlb::invalidate(std::uint64_t linear) {
         set.at(linear).drop();
     }
     for (const bool user : {false, true}) {
-        fetch(user, linear) = {};
+        fetch_[user].set(FetchSet::index(linear), {});
     }
     if (!large_regions_.contains(linear)) {
         return false;
@@ -78,8 +115,8 @@ bool Tlb::invalidate(std::uint64_t linear) {
             }
         }
     }
-    for (auto& set : fetch_) {
-        set.fill({}); // which of them are parts of large pages is not kept
+    for (FetchSet& set : fetch_) {
+        set.drop_all(); // which of them are parts of large pages is not kept
     }
     return true;
 }

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace strata::cpu::interpreter {
 
@@ -45,7 +46,7 @@ struct TlbEntry {
     // The guest may write here, and has marked the page dirty: nothing but code on it forbids a write_tag.
     static constexpr std::uint64_t writable = 1 << 2;
 
-    void drop() { read_tag = write_tag = none; }
+    void drop() const { read_tag = write_tag = none; }
 };
 
 // Accesses look up the page of their first byte and compare with the page of their last, so that one that
@@ -83,6 +84,100 @@ struct FetchEntry {
     std::uint64_t physical = 0;      // guest-physical page
     const std::byte* host = nullptr; // null if it is no RAM
     bool global = false;
+};
+
+// The translations of instruction fetches by one kind of privilege.
+struct FetchSet {
+    static constexpr unsigned size = 4096;
+
+    std::array<FetchEntry, size> entries{};
+    // For who keeps code by linear address: a number that stands for an entry's page and where it leads to,
+    // as long as the entry holds; 0 when it does not.
+    std::array<std::uint32_t, size> ids{};
+
+    [[nodiscard]] static unsigned index(std::uint64_t linear) {
+        return static_cast<unsigned>(linear >> memory::page_shift) % size;
+    }
+
+    void set(unsigned index, const FetchEntry& entry) {
+        entries[index] = entry;
+        ids[index] = 0;
+    }
+
+    void drop_all() {
+        entries.fill({});
+        ids.fill(0);
+    }
+};
+
+// What the TLB held of an address space when that was left.
+struct SavedSpace {
+    static constexpr std::size_t most_data = 1024, most_code = 128; // the rest is not kept
+
+    struct Data {
+        std::uint32_t place;
+        std::uint64_t read_tag, write_tag;
+        std::uintptr_t addend;
+        std::uint64_t physical;
+    };
+
+    struct Code {
+        std::uint32_t place;
+        FetchEntry entry;
+        std::uint32_t id;
+    };
+
+    std::vector<Data> data;
+    std::vector<Code> code;
+
+    void clear() {
+        data.clear();
+        code.clear();
+    }
+};
+
+// The address spaces that were left last, by PCID.
+class SavedSpaces {
+public:
+    // Room for what is left, emptied.
+    [[nodiscard]] SavedSpace& put(std::uint64_t pcid) {
+        forget(pcid);
+        Slot& slot = slots_[next_];
+        next_ = (next_ + 1) % slots_.size();
+        slot.pcid = pcid;
+        slot.space.clear();
+        return slot.space;
+    }
+
+    // Null if nothing is known.
+    [[nodiscard]] SavedSpace* find(std::uint64_t pcid) {
+        const auto found = std::ranges::find(slots_, pcid, &Slot::pcid);
+        return found == slots_.end() ? nullptr : &found->space;
+    }
+
+    void forget(std::uint64_t pcid) {
+        const auto found = std::ranges::find(slots_, pcid, &Slot::pcid);
+        if (found != slots_.end()) {
+            found->pcid = none;
+        }
+    }
+
+    void forget_all() {
+        for (Slot& slot : slots_) {
+            slot.pcid = none;
+        }
+    }
+
+private:
+    static constexpr std::uint64_t none = ~std::uint64_t{0};
+
+    struct Slot {
+        std::uint64_t pcid = none;
+        SavedSpace space{};
+    };
+
+    std::array<Slot, 8> slots_{}; // as many as systems use at a time
+    std::size_t next_ = 0;
 };
 
 // Remembers what was filled since the last flush, so that a flush touches only that. Of what does not fit it
@@ -172,16 +267,29 @@ public:
 
 class Tlb {
 public:
-    static constexpr unsigned fetch_size = 256;
-
     // Outlives the translations.
     void set_observer(TlbObserver* observer) { observer_ = observer; }
 
     // By DataView. The last is never filled: it sends every access the slow way.
     [[nodiscard]] TlbSet& data(unsigned view) { return data_[view]; }
 
-    [[nodiscard]] FetchEntry& fetch(bool user, std::uint64_t linear) {
-        return fetch_[user][(linear >> memory::page_shift) % fetch_size];
+    [[nodiscard]] const FetchEntry& fetch(bool user, std::uint64_t linear) const {
+        return fetch_[user].entries[FetchSet::index(linear)];
+    }
+
+    const FetchEntry& set_fetch(bool user, std::uint64_t linear, const FetchEntry& entry);
+
+    // FetchSet::ids: of the page, if the TLB has it.
+    void set_fetch_id(bool user, std::uint64_t linear, std::uint32_t id) {
+        FetchSet& set = fetch_[user];
+        const unsigned place = FetchSet::index(linear);
+        if (set.entries[place].tag == page_of(linear)) {
+            set.ids[place] = id;
+        }
+    }
+
+    [[nodiscard]] const std::array<std::uint32_t, FetchSet::size>& fetch_ids(bool user) const {
+        return fetch_[user].ids;
     }
 
     // After a slot got a translation that a flush sparing global pages is to remove.
@@ -189,13 +297,34 @@ public:
         data_fills_.add(static_cast<std::uint32_t>(rights * TlbSet::size + TlbSet::index(linear)));
     }
 
-    void filled(FetchEntry& entry) { fetch_fills_.add(&entry); }
-
     // After a slot got a part of a page larger than 4 KiB.
     void filled_large(std::uint64_t linear) { large_regions_.add(linear); }
 
     void flush_all();
     void flush_but_global();
+    // Likewise, but puts away what it can; and has it back, where `writable` (of a physical page) says
+    // whether a page may still be written to without looking.
+    void leave_space(SavedSpace& to);
+
+    template <class Writable>
+    void return_to_space(const SavedSpace& from, Writable writable) {
+        for (const SavedSpace::Data& saved : from.data) {
+            TlbEntry entry = data_entry(saved.place);
+            entry.read_tag = saved.read_tag;
+            const bool wrong = saved.write_tag != TlbEntry::none && !writable(page_of(saved.physical));
+            entry.write_tag = wrong ? TlbEntry::none : saved.write_tag;
+            entry.addend = saved.addend;
+            entry.physical = saved.physical;
+            data_fills_.add(saved.place);
+        }
+        for (const SavedSpace::Code& saved : from.code) {
+            FetchSet& set = fetch_[saved.place / FetchSet::size];
+            set.set(saved.place % FetchSet::size, saved.entry);
+            set.ids[saved.place % FetchSet::size] = saved.id;
+            fetch_fills_.add(saved.place);
+        }
+    }
+
     // The translation of `linear`, and all of a larger page that may hold it. Whether there may be one.
     bool invalidate(std::uint64_t linear);
     // Has no page written without looking any more.
@@ -203,12 +332,17 @@ public:
 
 private:
     static void drop_if_local(TlbEntry entry);
+    void drop_fetch_if_local(std::uint32_t place);
+
+    [[nodiscard]] TlbEntry data_entry(std::uint32_t place) {
+        return data_[place / TlbSet::size].entry(place % TlbSet::size);
+    }
 
     TlbObserver* observer_ = nullptr;
     std::array<TlbSet, 4> data_{};
-    std::array<std::array<FetchEntry, fetch_size>, 2> fetch_{}; // supervisor, user
-    FillList<std::uint32_t, 4096> data_fills_;
-    FillList<FetchEntry*, 128> fetch_fills_;
+    std::array<FetchSet, 2> fetch_{};           // supervisor, user
+    FillList<std::uint32_t, 4096> data_fills_;  // set number * TlbSet::size + index
+    FillList<std::uint32_t, 1024> fetch_fills_; // likewise
     LargeRegions large_regions_;
 };
 

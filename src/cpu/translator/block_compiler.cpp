@@ -23,6 +23,7 @@ void BlockCompiler::compile(const Trace& trace) {
     shared_.assign(sharing_.groups().size(), nullptr);
     native_.insns.reserve(rest_.size());
     native_.sites.reserve(rest_.size());
+    emit_entry();
     a.L(head_);
     if (vectors_at_start(trace)) {
         need_vectors();
@@ -73,7 +74,8 @@ void BlockCompiler::translate(const TraceInstruction& instruction) {
         return;
     }
     const Decoded& decoded = instruction.decoded;
-    if (does_nothing(decoded.info) || control_transfer(decoded) || stack_instruction(decoded)) {
+    if (does_nothing(decoded.info) || control_transfer(decoded) || stack_instruction(decoded) ||
+        system_instruction(decoded)) {
         return;
     }
     if (decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == 64) {

@@ -1,6 +1,6 @@
 // Translates one trace: the state of the work that its stages share. The stages: block_compiler.cpp goes
 // through the instructions, rewrite.cpp copies one with other operands, data_access.cpp finds memory,
-// control_flow.cpp leads on.
+// control_flow.cpp leads on, system_instructions.cpp is for kernels.
 #pragma once
 
 #include "cpu/interpreter/code_mode.hpp"
@@ -30,11 +30,11 @@ struct Trap {
 
 class BlockCompiler {
 public:
-    // `host` is what this processor can.
+    // `host` is what this processor can, `smap` whether CR4 has that on.
     BlockCompiler(Assembler& assembler, const Stubs& stubs, Regions& regions, const x86::Model& host,
-                  interpreter::DataView view, NativeBlock& native)
+                  bool smap, NativeBlock& native)
         : a(assembler), layout(assembler.layout()), stubs_(stubs), regions_(regions), host_(host),
-          view_(view), native_(native) {}
+          view_(native.view), smap_(smap), native_(native) {}
 
     void compile(const Trace& trace);
 
@@ -80,11 +80,23 @@ private:
     void emit_clear_flag(Borrowed flag);
     [[nodiscard]] bool needs_borrowed() const;
 
+    // ---- of the system (system_instructions.cpp) ----
+    [[nodiscard]] bool system_instruction(const Decoded& decoded);
+    void clear_bits(int state, int kept_bits);
+    void clear_interrupt_flag();
+    [[nodiscard]] bool set_interrupt_flag();
+    [[nodiscard]] bool switch_smap(interpreter::DataView to);
+    void swap_gs();
+    void push_flags();
+    void pop_flags();
+
     // ---- vectors ----
     void need_vectors();
     [[nodiscard]] bool vectors_at_start(const Trace& trace) const;
 
     // ---- leading on (control_flow.cpp) ----
+    std::uint8_t* compare_page(std::uint64_t linear, std::uint32_t id, const Xbyak::Label& same);
+    void emit_entry();
     void jump_to(std::uint64_t target);
     void conditional_jump(unsigned condition, std::uint64_t taken);
     void leave_if(unsigned condition, std::uint64_t taken);
@@ -125,6 +137,7 @@ private:
     Regions& regions_;
     const x86::Model& host_;
     interpreter::DataView view_;
+    bool smap_;
     NativeBlock& native_;
     std::span<const TraceInstruction> rest_; // from the current instruction on
     Site* site_ = nullptr;                   // the current instruction's

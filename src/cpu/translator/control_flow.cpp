@@ -138,17 +138,36 @@ void BlockCompiler::emit_link_here(Link& link) {
     exit_by(link);
 }
 
-// A jump that the translator directs to the target's code. Into another page it is good for one generation.
+// Goes to `same` if the page of `linear` is where it was when it had the id that is patched into the last
+// four bytes before the jump. Uses rCX.
+std::uint8_t* BlockCompiler::compare_page(std::uint64_t linear, std::uint32_t id, const Label& same) {
+    a.mov(a.ecx, a.state32(layout.fetch_id(native_.user, linear)));
+    a.lea(a.ecx, a.ptr[a.rcx + 0x7FFF'FFFF]); // so that the assembler leaves room for any
+    std::uint8_t* const compared = a.here() - 4;
+    store_page_id(compared, id);
+    a.jrcxz(same);
+    return compared;
+}
+
+// In front of the block: for who comes by an address alone.
+void BlockCompiler::emit_entry() {
+    Label same;
+    native_.entry = a.here();
+    compare_page(native_.linear, native_.page_id, same);
+    Link& link = make_link(native_.linear);
+    a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&link));
+    a.jmp(stubs_.exit_link, Assembler::T_NEAR);
+    a.L(same);
+    native_.start = a.here();
+}
+
+// A jump that the translator directs to the target's code. Into another page it looks at that page's id.
 void BlockCompiler::emit_link(std::uint64_t target) {
     Link& link = make_link(target);
     const auto exit = std::make_shared<Label>();
     if (!same_page(target, native_.linear)) {
-        constexpr int generation_of_none = 0x7FFF'FFFF; // so that the assembler leaves room for any
-        a.mov(a.ecx, a.state32(layout.generations[native_.user]));
-        a.lea(a.ecx, a.ptr[a.rcx - generation_of_none]);
-        link.generation = a.here() - 4;
         Label linked;
-        a.jrcxz(linked);
+        link.page_id = compare_page(target, 0, linked);
         a.jmp(*exit, Assembler::T_NEAR);
         a.L(linked);
     }
@@ -266,12 +285,12 @@ void BlockCompiler::poll_now() {
 void BlockCompiler::find_target(const Label& miss) {
     Label hit;
     a.pext(a.r14, a.rcx, a.state(layout.jump_mask));
-    a.mov(a.r15, a.qword[a.rsp + a.r14 * 8 + layout.jump_tags[native_.user]]);
+    a.mov(a.r15, a.qword[a.rsp + a.r14 * 8 + layout.jump_tags[static_cast<std::size_t>(view_)]]);
     a.lea(a.rcx, a.ptr[a.rcx + a.r15]);
     a.jrcxz(hit);
     a.jmp(miss, Assembler::T_NEAR);
     a.L(hit);
-    a.mov(a.r15, a.qword[a.rsp + a.r14 * 8 + layout.jump_targets[native_.user]]);
+    a.mov(a.r15, a.qword[a.rsp + a.r14 * 8 + layout.jump_targets[static_cast<std::size_t>(view_)]]);
 }
 
 void BlockCompiler::return_from(unsigned release) {

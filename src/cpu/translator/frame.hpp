@@ -13,13 +13,19 @@
 
 namespace strata::cpu::translator {
 
-// Where control may go next, by linear address: a hit needs no look at the guest's page tables. It holds for
-// one generation of translations (interpreter::Block), and is emptied when that ends.
+// Where control may go next, by linear address. What is there looks itself whether its page is still where it
+// was (NativeBlock::entry).
 class JumpCache {
 public:
     static constexpr unsigned size = 4096;
 
     JumpCache() { empty_all(); }
+
+    // 0: not known.
+    [[nodiscard]] std::uintptr_t find(std::uint64_t linear) const {
+        const unsigned place = index(linear);
+        return tags[place] == std::uint64_t{0} - linear ? targets[place] : 0;
+    }
 
     void insert(std::uint64_t linear, std::uintptr_t target) {
         const unsigned place = index(linear);
@@ -76,16 +82,18 @@ struct NativeState {
     std::uint64_t index_mask = std::uint64_t{interpreter::TlbSet::size - 1} << memory::page_shift;
     std::uint64_t page_mask = ~(memory::page_size - 1);
     std::uint64_t jump_mask = JumpCache::size - 1;
-    std::array<std::uint32_t, 2> generations{}; // of supervisor and user code; see Link
-    std::uint32_t vectors_in_memory = 1;        // 0: the host's vector registers hold the guest's
-    std::uint32_t vectors_unusable = 0;         // SIMD exceptions are unmasked: the interpreter's work
-    std::uint32_t flags = 0;                    // AH as of LAHF, AL: OF
-    std::uint32_t borrowed = 0;                 // a byte: the flag that checks have borrowed
+    std::uint64_t all_but_if = ~x86::flag::if_;
+    std::uint64_t all_but_interrupt = ~std::uint64_t{Signals::interrupt};
+    std::uint64_t arithmetic_flags = x86::flag::arithmetic;
+    std::uint32_t vectors_in_memory = 1; // 0: the host's vector registers hold the guest's
+    std::uint32_t vectors_unusable = 0;  // SIMD exceptions are unmasked: the interpreter's work
+    std::uint32_t flags = 0;             // AH as of LAHF, AL: OF
+    std::uint32_t borrowed = 0;          // a byte: the flag that checks have borrowed
     std::uint32_t minus_one = ~0U, minus_two = ~1U;
     // The place whose region was missed, and the linear address; 0: none, or it was filled since.
     std::uint64_t missed = 0, missed_at = 0;
     std::array<std::uint64_t, 2> scratch{}; // of stubs
-    std::array<JumpCache, 2> jumps;         // as generations
+    std::array<JumpCache, 4> jumps;         // by DataView, which translated code has built in
     Regions regions;
 };
 

@@ -20,6 +20,13 @@ StateLayout::StateLayout(Frame& frame) {
     segment_bases = at(cpu.system.segments[0].base);
     pending_signals = at(cpu.signals_.word());
     wanted_signals = at(cpu.wanted_signals_);
+    other_flags = at(cpu.other_flags);
+    kernel_gs_base = at(cpu.system.kernel_gs_base);
+    data_view = at(cpu.code_mode_.data);
+    data_tlb = at(cpu.data_tlb_);
+    for (unsigned view = 0; view < data_sets.size(); ++view) {
+        data_sets[view] = &cpu.tlb_.data(view);
+    }
     interpreter::TlbSet& first = cpu.tlb_.data(0);
     tlb = at(first);
     read_tags_in_set = distance(&first, &first.read_tags);
@@ -34,6 +41,9 @@ StateLayout::StateLayout(Frame& frame) {
     index_mask = at(native.index_mask);
     page_mask = at(native.page_mask);
     jump_mask = at(native.jump_mask);
+    all_but_if = at(native.all_but_if);
+    all_but_interrupt = at(native.all_but_interrupt);
+    arithmetic_flags = at(native.arithmetic_flags);
     vectors_in_memory = at(native.vectors_in_memory);
     vectors_unusable = at(native.vectors_unusable);
     flags = at(native.flags);
@@ -50,9 +60,11 @@ StateLayout::StateLayout(Frame& frame) {
     both_lists = at(native.regions.both_lists);
     sign = at(native.regions.sign);
     for (unsigned user = 0; user < 2; ++user) {
-        generations[user] = at(native.generations[user]);
-        jump_tags[user] = at(native.jumps[user].tags);
-        jump_targets[user] = at(native.jumps[user].targets);
+        fetch_ids[user] = at(cpu.tlb_.fetch_ids(user != 0));
+    }
+    for (unsigned view = 0; view < native.jumps.size(); ++view) {
+        jump_tags[view] = at(native.jumps[view].tags);
+        jump_targets[view] = at(native.jumps[view].targets);
     }
 }
 

@@ -22,6 +22,12 @@ struct StateLayout {
         return regions + static_cast<int>(number * sizeof(Region));
     }
 
+    // The id of the translation by which the code at `linear` is fetched.
+    [[nodiscard]] int fetch_id(bool user, std::uint64_t linear) const {
+        return fetch_ids[user] +
+               static_cast<int>(interpreter::FetchSet::index(linear) * sizeof(std::uint32_t));
+    }
+
     // The arrays of the TLB set for a kind of data access.
     [[nodiscard]] int read_tags(interpreter::DataView view) const { return set(view) + read_tags_in_set; }
 
@@ -32,11 +38,15 @@ struct StateLayout {
     [[nodiscard]] int physicals(interpreter::DataView view) const { return set(view) + physicals_in_set; }
 
     int regs, rip, vectors, segment_bases, pending_signals, wanted_signals;
+    int other_flags, kernel_gs_base, data_view, data_tlb;
+    int all_but_if, all_but_interrupt, arithmetic_flags;
     int host_rsp, entry, resume, exit_link, target, index_mask, page_mask, jump_mask;
     int vectors_in_memory, vectors_unusable, flags, borrowed, minus_one, minus_two;
     int missed, missed_at, filled, filled_end, list_bits, both_lists, sign;
     std::array<int, 2> scratch;
-    std::array<int, 2> generations, jump_tags, jump_targets; // supervisor, user
+    std::array<int, 2> fetch_ids;                        // supervisor, user
+    std::array<int, 4> jump_tags, jump_targets;          // by DataView
+    std::array<const interpreter::TlbSet*, 4> data_sets; // by DataView
 
 private:
     [[nodiscard]] int set(interpreter::DataView view) const {

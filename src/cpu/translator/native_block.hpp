@@ -2,9 +2,11 @@
 #pragma once
 
 #include "cpu/interpreter/blocks.hpp"
+#include "cpu/interpreter/code_mode.hpp"
 #include "cpu/translator/regions.hpp"
 
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <vector>
 
@@ -23,9 +25,9 @@ struct Site {
 // A jump from one block to another whose address is known. Until it is linked it leads out of translated
 // code.
 struct Link {
-    std::uint64_t target = 0;           // linear
-    std::uint8_t* jump = nullptr;       // the 32-bit distance of the jump that is patched; null: never
-    std::uint8_t* generation = nullptr; // into another page: the 32 bits that the generation is compared by
+    std::uint64_t target = 0;        // linear
+    std::uint8_t* jump = nullptr;    // the 32-bit distance of the jump that is patched; null: never
+    std::uint8_t* page_id = nullptr; // into another page: the 32 bits that the page's id is compared by
     const std::uint8_t* unlinked = nullptr; // where `jump` leads while it is not linked
     NativeBlock* owner = nullptr;
     NativeBlock* to = nullptr;
@@ -34,10 +36,12 @@ struct Link {
 };
 
 struct NativeBlock {
-    std::uint64_t linear = 0; // the only address at which the code is right
-    std::uint8_t* start = nullptr;
-    std::uint8_t* start_with_vectors = nullptr; // for those who have loaded them
-    std::uintptr_t entry = 0;                   // executable: of `start`
+    std::uint64_t linear = 0;                   // the only address at which the code is right
+    std::uint8_t* start = nullptr;              // for who knows that `linear` leads here
+    std::uint8_t* start_with_vectors = nullptr; // and has loaded them
+    std::uint8_t* entry = nullptr;              // for who does not know: looks at the page's id first
+    std::uint32_t page_id = 0; // of `linear`'s page and the physical one: interpreter::FetchSet
+    interpreter::DataView view = interpreter::DataView::supervisor;
     bool user = false;
     bool uses_vectors = false;
     bool plain = false; // each access has a check of its own
@@ -49,5 +53,11 @@ struct NativeBlock {
     interpreter::Block* block = nullptr; // null once void
     NativeBlock* next = nullptr;         // of the same block, at another linear address
 };
+
+// Into the displacement of the LEA that compares a page's id.
+inline void store_page_id(std::uint8_t* at, std::uint32_t id) {
+    const std::uint32_t negative = std::uint32_t{0} - id;
+    std::memcpy(at, &negative, sizeof negative);
+}
 
 } // namespace strata::cpu::translator

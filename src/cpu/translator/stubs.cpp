@@ -117,7 +117,7 @@ private:
     }
 
     void emit_interpret(bool with_vectors) {
-        Label left;
+        Label resumed;
         a.pop(a.state(layout.resume)); // rSP counts as it is after the pop
         save_registers();
         save_vectors();
@@ -128,16 +128,20 @@ private:
         a.mov(a.rax, reinterpret_cast<std::uintptr_t>(services_.interpret));
         a.call(a.rax);
         a.mov(a.rsp, a.rbx);
-        a.test(a.eax, a.eax);
-        a.jne(left, Assembler::T_NEAR);
+        a.test(a.rax, a.rax);
+        a.jz(resumed);
+        a.mov(a.state(layout.exit_link), 0);
+        a.cmp(a.rax, leave_translated_code);
+        a.je(saved_, Assembler::T_NEAR);
+        a.mov(a.state(layout.entry), a.rax);
+        load_registers();
+        a.jmp(a.state(layout.entry));
+        a.L(resumed);
         if (with_vectors) {
             load_vector_registers();
         }
         load_registers();
         a.jmp(a.state(layout.resume));
-        a.L(left);
-        a.mov(a.state(layout.exit_link), 0);
-        a.jmp(saved_, Assembler::T_NEAR);
     }
 
     void emit_load_vectors() {

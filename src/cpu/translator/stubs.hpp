@@ -11,8 +11,8 @@ struct Stubs {
     const std::uint8_t* enter = nullptr;     // void(interpreter::Cpu*): to NativeState::entry
     const std::uint8_t* leave = nullptr;     // jumped to: saves the guest's registers, returns from enter
     const std::uint8_t* exit_link = nullptr; // jumped to with R14 = Link*
-    // Called with R14 = Site*: the interpreter carries out the instruction. Returns behind the call, or
-    // leaves.
+    // Called with R14 = Site*: the interpreter carries out the instruction. Returns behind the call, goes on
+    // elsewhere in translated code, or leaves.
     const std::uint8_t* interpret = nullptr;
     const std::uint8_t* interpret_with_vectors = nullptr; // and has the vector registers loaded after
     // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction.
@@ -27,10 +27,13 @@ struct Stubs {
 
 // What stubs call in C++.
 struct Services {
-    std::uint64_t (*interpret)(interpreter::Cpu*, const Site*);  // returns whether to leave
+    // Where translated code goes on, or one of the constants below.
+    std::uint64_t (*interpret)(interpreter::Cpu*, const Site*);
     std::uint64_t (*grow_region)(interpreter::Cpu*, RegionUse*); // returns the addend
     std::uint64_t (*walk_region)(interpreter::Cpu*, RegionUse*); // returns 0 if the region holds the access
 };
+
+inline constexpr std::uint64_t go_on_behind = 0, leave_translated_code = 1;
 
 [[nodiscard]] Stubs emit_stubs(Assembler& assembler, const Services& services);
 

@@ -16,6 +16,7 @@ namespace strata::cpu::translator {
 
 using interpreter::Block;
 using interpreter::Cpu;
+using interpreter::DataView;
 
 namespace {
 
@@ -61,9 +62,11 @@ Translator::~Translator() {
 
 // ---- running ----
 
-// One instruction by the interpreter, in the middle of translated code. Returns whether to leave that.
+// One instruction by the interpreter, in the middle of translated code. Where that goes on:
+// InterpretFunction.
 std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
-    NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
+    auto& translator = *static_cast<Translator*>(cpu->accelerator_);
+    NativeState& native = translator.frame_.native;
     cpu->flags.set_arithmetic(unpack_flags(native.flags));
     cpu->rip() = site->next_rip;
     bool leave = site->leaves;
@@ -75,12 +78,13 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
         cpu->deliver_fault(fault);
         leave = true;
     }
-    native.flags = pack_flags(cpu->flags.arithmetic());
-    native.vectors_unusable = unmasked(*cpu) ? 1 : 0;
     if (native.missed != 0) { // now the TLB has it
         grow_region(cpu, reinterpret_cast<RegionUse*>(std::exchange(native.missed, 0)));
     }
-    return leave ? 1 : 0;
+    const std::uint64_t next = leave ? translator.next_target() : go_on_behind;
+    native.flags = pack_flags(cpu->flags.arithmetic());
+    native.vectors_unusable = unmasked(*cpu) ? 1 : 0;
+    return next;
 }
 
 std::uint64_t Translator::grow_region(Cpu* cpu, RegionUse* use) {
@@ -112,26 +116,49 @@ std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
     return 1;
 }
 
-void Translator::renew(bool user) {
-    frame_.native.generations[user] = ++last_generation_;
-    frame_.native.jumps[user].clear();
+// Where translated code goes on after an instruction that ended its block, if it can without the processor's
+// loop.
+std::uint64_t Translator::next_target() {
+    if (cpu_.stepping_ && (cpu_.other_flags & x86::flag::rf) && !cpu_.code_breakpoints_) {
+        cpu_.other_flags &= ~x86::flag::rf; // there is nothing that it could hold off
+        cpu_.look_at_controls();
+    }
+    if (cpu_.attention() || cpu_.stepping_ || cpu_.step_next_ || cpu_.sti_shadow || cpu_.movss_shadow ||
+        cpu_.code_breakpoints_ || cpu_.code_mode_.size != interpreter::CodeMode::Size::bits64) {
+        return leave_translated_code;
+    }
+    cpu_.begin_block();
+    look_at_state();
+    JumpCache& jumps = frame_.native.jumps[static_cast<std::size_t>(cpu_.code_mode_.data)];
+    if (const std::uintptr_t target = jumps.find(cpu_.rip())) {
+        return target;
+    }
+    try {
+        if (NativeBlock* native = native_of(cpu_.find_block(), false)) {
+            connect(nullptr, *native);
+            return code_.executable(native->start);
+        }
+    } catch (const interpreter::Fault& fault) {
+        cpu_.deliver_fault(fault);
+    }
+    return leave_translated_code;
 }
 
 // What follows from changes that were made outside translated code.
 void Translator::look_at_state() {
-    NativeState& native = frame_.native;
-    const bool local = generation_ != cpu_.generation_,
-               global = global_generation_ != cpu_.global_generation_;
-    generation_ = cpu_.generation_;
-    global_generation_ = cpu_.global_generation_;
-    if (local) {
-        renew(true);
+    const bool smap = (cpu_.system.cr4 & x86::cr4::smap) != 0;
+    if (smap != smap_) { // which translations have built in
+        smap_ = smap;
+        cpu_.blocks_.invalidate_all();
     }
-    if (global || (local && supervisor_is_local_)) {
-        renew(false);
-        supervisor_is_local_ = false;
+    const std::array availabilities{cpu_.code_mode_.sse, cpu_.code_mode_.avx};
+    if (availabilities != availabilities_) { // which blocks are translated for
+        availabilities_ = availabilities;
+        for (JumpCache& jumps : frame_.native.jumps) {
+            jumps.clear();
+        }
     }
-    native.vectors_unusable = unmasked(cpu_) ? 1 : 0;
+    frame_.native.vectors_unusable = unmasked(cpu_) ? 1 : 0;
 }
 
 bool Translator::runnable(const NativeBlock& native) const {
@@ -141,7 +168,7 @@ bool Translator::runnable(const NativeBlock& native) const {
 void Translator::enter(const NativeBlock& native) {
     NativeState& state = frame_.native;
     state.flags = pack_flags(cpu_.flags.arithmetic());
-    state.entry = native.entry;
+    state.entry = code_.executable(native.start);
     const TrapScope traps(*this);
     enter_(&cpu_);
     cpu_.flags.set_arithmetic(unpack_flags(state.flags));
@@ -187,6 +214,7 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
     }
     for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
         if (native->linear == cpu_.rip() && native->plain == plain) {
+            cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
             return native;
         }
     }
@@ -220,19 +248,26 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     native->linear = linear;
     native->user = cpu_.code_mode_.user;
     native->plain = plain;
-    native->start = code_.next();
-    native->entry = code_.executable(native->start);
-    Assembler assembler(layout_, native->start, code_.left());
-    BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), cpu_.code_mode_.data,
-                           *native);
+    native->view = cpu_.code_mode_.data;
+    native->page_id = page_id(linear, page);
+    Assembler assembler(layout_, code_.next(), code_.left());
+    BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
     compiler.compile(trace_);
     code_.take(assembler.getSize());
     add_traps(compiler.traps());
     native->block = &block;
     native->next = static_cast<NativeBlock*>(block.native);
     block.native = native.get();
+    cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
     blocks_.push_back(std::move(native));
     return blocks_.back().get();
+}
+
+std::uint32_t Translator::page_id(std::uint64_t linear, memory::GuestPhysical physical) {
+    const auto [place, inserted] = page_ids_.try_emplace(
+        {linear >> memory::page_shift, physical >> memory::page_shift}, last_page_id_ + 1);
+    last_page_id_ += inserted;
+    return place->second;
 }
 
 void Translator::add_traps(std::span<const Trap> traps) {
@@ -251,10 +286,8 @@ std::uintptr_t Translator::trap_handler(std::uintptr_t instruction) const {
 // ---- linking ----
 
 void Translator::connect(Link* link, NativeBlock& to) {
-    // Supervisor code is taken to be in global pages until some is seen that is not.
-    supervisor_is_local_ |= !to.user && to.block->generation != cpu_.global_generation_;
     if (link == nullptr) {
-        frame_.native.jumps[to.user].insert(to.linear, to.entry);
+        frame_.native.jumps[static_cast<std::size_t>(to.view)].insert(to.linear, code_.executable(to.entry));
         return;
     }
     if (link->jump == nullptr) {
@@ -265,9 +298,8 @@ void Translator::connect(Link* link, NativeBlock& to) {
         link->to = &to;
         to.incoming.push_back(link);
     }
-    if (link->generation != nullptr) {
-        const std::uint32_t negative = std::uint32_t{0} - frame_.native.generations[to.user];
-        std::memcpy(link->generation, &negative, sizeof negative);
+    if (link->page_id != nullptr) {
+        store_page_id(link->page_id, to.page_id);
     }
     patch(link->jump, link->vectors_loaded ? to.start_with_vectors : to.start);
 }
@@ -308,6 +340,7 @@ void Translator::discard_all() {
     }
     blocks_.clear();
     frame_.native.regions.clear();
+    page_ids_.clear();
     traps_.clear();
     code_.shrink(stubs_size_);
 }

@@ -9,6 +9,7 @@
 #include "cpu/translator/stubs.hpp"
 #include "cpu/translator/trace.hpp"
 
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -35,9 +36,11 @@ private:
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
     static std::uint64_t grow_region(interpreter::Cpu* cpu, RegionUse* use);
     static std::uint64_t walk_region(interpreter::Cpu* cpu, RegionUse* use);
+    [[nodiscard]] std::uint64_t next_target();
 
     [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
     [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
+    [[nodiscard]] std::uint32_t page_id(std::uint64_t linear, memory::GuestPhysical physical);
     void add_traps(std::span<const struct Trap> traps);
     [[nodiscard]] bool runnable(const NativeBlock& native) const;
     void enter(const NativeBlock& native);
@@ -45,7 +48,6 @@ private:
     void unlink(Link& link);
     void drop(NativeBlock& native);
     void look_at_state();
-    void renew(bool user);
 
     Frame& frame_;
     interpreter::Cpu& cpu_;
@@ -59,11 +61,10 @@ private:
     std::vector<std::unique_ptr<NativeBlock>> blocks_;
     using HostTrap = std::pair<std::uintptr_t, std::uintptr_t>; // the host instruction, its handler
     std::vector<HostTrap> traps_;                               // in order: code grows upwards
-    // The processor's when last looked at; and the translator's own, of which each kind of code has the one
-    // under which its jump cache and its links into other pages hold.
-    std::uint64_t generation_ = 0, global_generation_ = 0;
-    std::uint32_t last_generation_ = 0;
-    bool supervisor_is_local_ = false; // translations of supervisor code go with those that are not global
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> page_ids_; // by linear and physical page
+    std::uint32_t last_page_id_ = 0;
+    bool smap_ = false;                                         // CR4's, when last looked at
+    std::array<interpreter::Availability, 2> availabilities_{}; // of SSE and AVX, when last looked at
 };
 
 } // namespace strata::cpu::translator
