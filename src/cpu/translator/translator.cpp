@@ -197,7 +197,11 @@ bool Translator::execute(Block& block) {
         if (cpu_.blocks_.epoch() != epoch) {
             return true; // the link went with all the rest
         }
+        const std::uint64_t starts = starts_;
         native = native_of(next, link != nullptr && link->plain);
+        if (starts_ != starts) {
+            return true; // likewise
+        }
         if (native == nullptr || !runnable(*native)) {
             return true;
         }
@@ -227,7 +231,7 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
 // The trace that begins with the block; it goes when the block goes, so that takes all of its granules.
 NativeBlock* Translator::translate(Block& block, bool plain) {
     if (code_.left() < most_bytes_of_trace) {
-        return nullptr;
+        start_anew();
     }
     const memory::GuestPhysical page =
         block.key >> interpreter::CodeMode::key_bits & ~(memory::page_size - 1);
@@ -334,7 +338,18 @@ void Translator::discard(Block& block) {
     block.native = nullptr;
 }
 
+// The code memory is full: what is still used is translated again, the rest was not worth keeping.
+void Translator::start_anew() {
+    for (const auto& native : blocks_) {
+        if (native->block != nullptr) {
+            native->block->native = nullptr;
+        }
+    }
+    discard_all();
+}
+
 void Translator::discard_all() {
+    ++starts_;
     for (JumpCache& jumps : frame_.native.jumps) {
         jumps.clear();
     }

@@ -47,6 +47,7 @@ private:
     void connect(Link* link, NativeBlock& to);
     void unlink(Link& link);
     void drop(NativeBlock& native);
+    void start_anew();
     void look_at_state();
 
     Frame& frame_;
@@ -63,6 +64,7 @@ private:
     std::vector<HostTrap> traps_;                               // in order: code grows upwards
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> page_ids_; // by linear and physical page
     std::uint32_t last_page_id_ = 0;
+    std::uint64_t starts_ = 0;                                  // how often all translations went
     bool smap_ = false;                                         // CR4's, when last looked at
     std::array<interpreter::Availability, 2> availabilities_{}; // of SSE and AVX, when last looked at
 };

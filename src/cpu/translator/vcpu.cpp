@@ -9,7 +9,8 @@ namespace strata::cpu::translator {
 
 namespace {
 
-constexpr std::size_t code_size = std::size_t{64} << 20; // address space; memory is what is used of it
+constexpr std::size_t usual_code_size = std::size_t{48} << 20; // address space; memory is what is used of it
+constexpr std::size_t eager_code_size = std::size_t{2} << 20;  // for tests: so that it is often full
 
 class TranslatorVcpu final : public Vcpu {
 public:
@@ -44,13 +45,14 @@ private:
 class TranslatorEngine final : public Engine {
 public:
     TranslatorEngine(memory::GuestMemory& memory, const Clock& clock, std::string_view name,
-                     std::uint32_t runs_before_translation)
-        : shared_(memory, clock), name_(name), runs_before_translation_(runs_before_translation) {}
+                     std::uint32_t runs_before_translation, std::size_t code_size)
+        : shared_(memory, clock), name_(name), runs_before_translation_(runs_before_translation),
+          code_size_(code_size) {}
 
     [[nodiscard]] std::string_view name() const override { return name_; }
 
     Result<std::unique_ptr<Vcpu>> create_vcpu(const VcpuConfig& config, Bus& bus) override {
-        auto code = CodeMemory::create(code_size);
+        auto code = CodeMemory::create(code_size_);
         if (!code) {
             return std::unexpected(code.error());
         }
@@ -64,6 +66,7 @@ private:
     interpreter::Shared shared_;
     std::string_view name_;
     std::uint32_t runs_before_translation_;
+    std::size_t code_size_;
 };
 
 } // namespace
@@ -71,11 +74,11 @@ private:
 Result<std::unique_ptr<Engine>> create_engine(memory::GuestMemory& memory, const Clock& clock) {
     // Translating an instruction costs about as much as interpreting it a hundred times.
     constexpr std::uint32_t runs = 30;
-    return std::make_unique<TranslatorEngine>(memory, clock, "translator", runs);
+    return std::make_unique<TranslatorEngine>(memory, clock, "translator", runs, usual_code_size);
 }
 
 Result<std::unique_ptr<Engine>> create_eager_engine(memory::GuestMemory& memory, const Clock& clock) {
-    return std::make_unique<TranslatorEngine>(memory, clock, "translator-eager", 1);
+    return std::make_unique<TranslatorEngine>(memory, clock, "translator-eager", 1, eager_code_size);
 }
 
 } // namespace strata::cpu::translator
