@@ -116,13 +116,20 @@ Block* Cpu::fresh_instruction(std::uint64_t linear, const FetchEntry& page) {
     if (page.host == nullptr) {
         return nullptr;
     }
-    read_code(page, start, window);
+    if (window.size() == bytes.size()) [[likely]] { // all of it at once
+        std::memcpy(bytes.data(), page.host + start, bytes.size());
+    } else {
+        read_code(page, start, window);
+    }
     const Decoder::Result result = decoder_->decode(code_mode_, window);
     if (result.status != Decoder::Status::ok) {
         return nullptr;
     }
     fresh_insn_ = result.insn;
-    fresh_block_ = {.linear = linear, .insns = &fresh_insn_, .count = 1, .bytes = result.insn.length};
+    fresh_block_.linear = linear;
+    fresh_block_.insns = &fresh_insn_;
+    fresh_block_.count = 1;
+    fresh_block_.bytes = result.insn.length;
     return &fresh_block_;
 }
 

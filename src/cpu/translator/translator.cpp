@@ -176,6 +176,9 @@ void Translator::enter(const NativeBlock& native) {
 }
 
 bool Translator::execute(Block& block) {
+    if (block.key == Block::dead) {
+        return false; // void, or an instruction that is kept by no one
+    }
     look_at_state();
     NativeBlock* native = native_of(block, false);
     if (native == nullptr || !runnable(*native)) {
