@@ -37,7 +37,14 @@ public:
         names_[layout.borrowed] = "borrowed";
         names_[layout.minus_one] = "minus_one";
         names_[layout.vectors_in_memory] = "vectors_in_memory";
-        names_[layout.generations[0]] = "generation";
+        names_[layout.wanted_signals] = "wanted_signals";
+        names_[layout.other_flags] = "other_flags";
+        names_[layout.kernel_gs_base] = "kernel_gs_base";
+        names_[layout.data_view] = "data_view";
+        names_[layout.data_tlb] = "data_tlb";
+        names_[layout.all_but_if] = "all_but_if";
+        names_[layout.all_but_interrupt] = "all_but_interrupt";
+        names_[layout.arithmetic_flags] = "arithmetic_flags";
         names_[layout.jump_mask] = "jump_mask";
         names_[layout.jump_tags[0]] = "jump_tags";
         names_[layout.jump_targets[0]] = "jump_targets";
@@ -52,6 +59,10 @@ public:
         constexpr std::array members{"minus_base", "minus_limit", "addend", "physical"};
         if (in_regions >= 0 && in_regions < std::int64_t{Regions::capacity} * 32) {
             return fmt::format("region{}.{}", in_regions / 32, members[in_regions % 32 / 8]);
+        }
+        const std::int64_t in_ids = distance - layout_.fetch_ids[0];
+        if (in_ids >= 0 && in_ids < std::int64_t{interpreter::FetchSet::size} * 4) {
+            return "page_id";
         }
         return fmt::format("state{:+}", distance);
     }
@@ -155,7 +166,7 @@ protected:
         const interpreter::CodeMode mode{.size = interpreter::CodeMode::Size::bits64, .real_or_v86 = false};
         Trace trace;
         trace.find(decoder_, mode, page, code_at);
-        BlockCompiler compiler(assembler, stubs_, frame_->native.regions, model_, mode.data, native);
+        BlockCompiler compiler(assembler, stubs_, frame_->native.regions, model_, true, native);
         compiler.compile(trace);
         const Names names(layout_);
         const Listing listing(names, stubs_, compiler.starts());

@@ -69,8 +69,10 @@ void Sharing::plan(const TraceInstruction& instruction) {
     }
     switch (decoded.info.mnemonic) {
     case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_PUSHFQ:
     case ZYDIS_MNEMONIC_CALL: add(on_stack(-word), word, true); break;
     case ZYDIS_MNEMONIC_POP:
+    case ZYDIS_MNEMONIC_POPFQ:
     case ZYDIS_MNEMONIC_RET: add(on_stack(0), word, false); break;
     case ZYDIS_MNEMONIC_LEAVE: add({.base = x86::rbp}, word, false); break;
     default: break;

@@ -21,16 +21,19 @@ bool BlockCompiler::system_instruction(const Decoded& decoded) {
         return false;
     }
     const bool wide = decoded.info.operand_width == 64;
+    bool done = true;
     switch (decoded.info.mnemonic) {
-    case ZYDIS_MNEMONIC_CLI: clear_interrupt_flag(); return true;
-    case ZYDIS_MNEMONIC_STI: return set_interrupt_flag();
-    case ZYDIS_MNEMONIC_STAC: return switch_smap(DataView::supervisor_smap_off);
-    case ZYDIS_MNEMONIC_CLAC: return switch_smap(DataView::supervisor);
-    case ZYDIS_MNEMONIC_SWAPGS: swap_gs(); return true;
-    case ZYDIS_MNEMONIC_PUSHFQ: return wide && (push_flags(), true);
-    case ZYDIS_MNEMONIC_POPFQ: return wide && (pop_flags(), true);
+    case ZYDIS_MNEMONIC_CLI: clear_interrupt_flag(); break;
+    case ZYDIS_MNEMONIC_STI: done = set_interrupt_flag(); break;
+    case ZYDIS_MNEMONIC_STAC: done = switch_smap(DataView::supervisor_smap_off); break;
+    case ZYDIS_MNEMONIC_CLAC: done = switch_smap(DataView::supervisor); break;
+    case ZYDIS_MNEMONIC_SWAPGS: swap_gs(); break;
+    case ZYDIS_MNEMONIC_PUSHFQ: done = wide && (push_flags(), true); break;
+    case ZYDIS_MNEMONIC_POPFQ: done = wide && (pop_flags(), true); break;
     default: return false;
     }
+    in_r14_ = nullptr;
+    return done;
 }
 
 // Bits that PEXT takes out and PDEP puts back are those of the mask; no flag changes.
