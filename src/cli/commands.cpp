@@ -1,4 +1,5 @@
 #include "cli/commands.hpp"
+#include "cli/oci.hpp"
 
 #include <vector>
 
@@ -18,6 +19,7 @@ void add_commands(CLI::App& root, Outcome& outcome) {
         {"Images",
          {add_pull, add_push, add_images, add_load, add_save, add_import, add_tag, add_rmi, add_inspect,
           add_history, add_search, add_login, add_prune}},
+        {"Containers", {add_oci}},
         {"The command itself", {add_completion, add_version}},
     };
     for (const Group& group : groups) {

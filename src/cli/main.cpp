@@ -1,5 +1,6 @@
 // The strata command: its subcommands are in commands.hpp.
 #include "cli/commands.hpp"
+#include "cli/oci.hpp"
 #include "cli/usage_error.hpp"
 
 #include <fmt/format.h>
@@ -31,6 +32,7 @@ int report(const Error& error, int status) {
 namespace {
 
 int run(int argc, char** argv) {
+    hand_over_to_oci(argc, argv);
     CLI::App app("Virtual machines, from a kernel to a shell.", "strata");
     app.require_subcommand(1);
     app.set_help_all_flag("--help-all", "Print the help of every subcommand");

@@ -1,8 +1,8 @@
 // References to content by type, digest and size: OCI image specification, "Content Descriptors".
 #pragma once
 
+#include "base/json_reader.hpp"
 #include "image/digest.hpp"
-#include "image/json_reader.hpp"
 #include "image/media_type.hpp"
 
 #include <map>

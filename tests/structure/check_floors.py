@@ -14,6 +14,8 @@ FLOORS = {
     "machine": ["devices", "paravirt", "cpu", "memory", "backends", "base"],
     "vm": ["machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
     "image": ["base"],
+    "container": ["base"],
+    "oci": ["container", "base"],
     "cli": ["image", "vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

@@ -76,7 +76,7 @@ Result<std::vector<std::string>> tags_of(const Images& images, const image::Refe
     if (!answer) {
         return std::unexpected(answer.error());
     }
-    image::JsonReader reader("tags of " + name.familiar_name());
+    JsonReader reader("tags of " + name.familiar_name());
     auto tags = reader.parse(answer->ok() ? answer->body : "{}").find("tags").strings();
     if (reader.error()) {
         return std::unexpected(*reader.error());

@@ -1,8 +1,8 @@
 // strata search: looks for images in a registry.
+#include "base/json_reader.hpp"
 #include "cli/commands.hpp"
 #include "cli/image/context.hpp"
 #include "cli/table.hpp"
-#include "image/json_reader.hpp"
 #include "image/registry/client.hpp"
 
 #include "base/error.hpp"
@@ -50,7 +50,7 @@ Result<std::vector<Found>> search_hub(const Images& images, const Options& optio
     if (!answer->ok()) {
         return fail(fmt::format("{}: search: status {}", hub_search, answer->status));
     }
-    image::JsonReader reader("answer of Docker Hub");
+    JsonReader reader("answer of Docker Hub");
     std::vector<Found> all;
     for (const auto& item : reader.parse(answer->body).at("results").items()) {
         all.push_back({.name = item.at("name").string(),
@@ -84,7 +84,7 @@ Result<std::vector<Found>> search_catalog(const Images& images, const Options& o
         if (!answer->ok()) {
             return fail(fmt::format("{}: it does not show its catalog: status {}", registry, answer->status));
         }
-        image::JsonReader reader("catalog of " + registry);
+        JsonReader reader("catalog of " + registry);
         const auto names = reader.parse(answer->body).find("repositories").strings();
         if (reader.error()) {
             return std::unexpected(*reader.error());

@@ -2,7 +2,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/file_descriptor.hpp"
-#include "image/json_reader.hpp"
+#include "base/json_reader.hpp"
 
 #include <algorithm>
 #include <array>

@@ -2,7 +2,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/file.hpp"
-#include "image/json_reader.hpp"
+#include "base/json_reader.hpp"
 #include "image/reference.hpp"
 #include "image/registry/credential_helper.hpp"
 

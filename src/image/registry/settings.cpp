@@ -1,7 +1,7 @@
 #include "image/registry/settings.hpp"
 
 #include "base/file.hpp"
-#include "image/json_reader.hpp"
+#include "base/json_reader.hpp"
 
 #include <algorithm>
 #include <cstdlib>

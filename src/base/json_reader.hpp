@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace strata::image {
+namespace strata {
 
 using Json = nlohmann::json;
 
@@ -36,6 +36,8 @@ public:
 
     [[nodiscard]] std::string string() const;
     [[nodiscard]] std::uint64_t number(std::uint64_t most = INT64_MAX) const;
+    // A whole number of either sign.
+    [[nodiscard]] std::int64_t integer(std::int64_t least = INT64_MIN, std::int64_t most = INT64_MAX) const;
     [[nodiscard]] bool boolean() const;
     // Absent lists and maps are empty ones.
     [[nodiscard]] std::vector<std::string> strings() const;
@@ -83,4 +85,4 @@ private:
 // Text of a document that Strata makes: members sorted, no blanks, so that equal content has equal digests.
 [[nodiscard]] std::string dump(const Json& document);
 
-} // namespace strata::image
+} // namespace strata

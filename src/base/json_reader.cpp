@@ -1,10 +1,10 @@
-#include "image/json_reader.hpp"
+#include "base/json_reader.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <set>
 
-namespace strata::image {
+namespace strata {
 namespace {
 
 constexpr int deepest = 64;
@@ -38,6 +38,8 @@ bool is_array(const Json& value) { return value.is_array(); }
 bool is_string(const Json& value) { return value.is_string(); }
 
 bool is_boolean(const Json& value) { return value.is_boolean(); }
+
+bool is_integer(const Json& value) { return value.is_number_integer(); }
 
 bool is_unsigned(const Json& value) { return value.is_number_unsigned(); }
 
@@ -80,6 +82,20 @@ std::uint64_t JsonNode::number(std::uint64_t most) const {
     const auto number = value != nullptr ? value->get<std::uint64_t>() : 0;
     if (number > most) {
         refuse(fmt::format("is larger than {}", most));
+        return 0;
+    }
+    return number;
+}
+
+std::int64_t JsonNode::integer(std::int64_t least, std::int64_t most) const {
+    const Json* value = expect(is_integer, "a whole number");
+    if (value == nullptr) {
+        return 0;
+    }
+    const bool too_large = value->is_number_unsigned() && value->get<std::uint64_t>() > INT64_MAX;
+    const auto number = too_large ? INT64_MAX : value->get<std::int64_t>();
+    if (too_large || number < least || number > most) {
+        refuse(fmt::format("is not between {} and {}", least, most));
         return 0;
     }
     return number;
@@ -159,4 +175,4 @@ std::string dump(const Json& document) {
     return document.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-} // namespace strata::image
+} // namespace strata
