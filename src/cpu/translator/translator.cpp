@@ -98,10 +98,15 @@ std::uint64_t Translator::grow_region(Cpu* cpu, RegionUse* use) {
 std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
     constexpr std::uint32_t most_failures = 16;
     NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
-    const std::uint64_t cr2 = cpu->system.cr2;
+    const std::uint64_t linear = native.missed_at, cr2 = cpu->system.cr2;
+    // Who goes through memory gets some pages at once.
+    const std::uint64_t pages = native.regions.continues(*use, linear) ? 16 : 1;
     try {
-        if (use->view != interpreter::DataView::never && cpu->canonical(native.missed_at)) {
-            static_cast<void>(cpu->fill(native.missed_at, interpreter::Access::read, use->view));
+        for (std::uint64_t i = 0; i < pages && use->view != interpreter::DataView::never; ++i) {
+            const std::uint64_t page = linear + i * memory::page_size;
+            if (cpu->canonical(page)) {
+                static_cast<void>(cpu->fill(page, interpreter::Access::read, use->view));
+            }
         }
     } catch (const interpreter::Fault&) {
         cpu->system.cr2 = cr2;
