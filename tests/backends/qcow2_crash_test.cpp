@@ -167,6 +167,25 @@ TEST(Qcow2Hostile, AbsurdHeaders) {
     EXPECT_FALSE(open_image(path, {.format = "qcow2"})) << "version 4";
 }
 
+// Its counts would take gigabytes, and are of clusters that the file does not have.
+TEST(Qcow2Hostile, ASnapshotLargerThanTheImageIsNotCounted) {
+    TemporaryDirectory directory;
+    const auto path = directory / "small.qcow2";
+    run("qemu-img create -q -f qcow2 -o cluster_size=512 " + path + " 64k");
+    auto bytes = read_file(path);
+    const std::size_t table = (bytes.size() + 511) / 512 * 512;
+    bytes.resize(table + 512);
+    bytes[79] = 1;                                    // dirty: all is counted anew
+    bytes.replace(60, 4, std::string("\0\0\0\1", 4)); // one snapshot
+    bytes.replace(70, 2, std::string{static_cast<char>(table >> 8), static_cast<char>(table)});
+    bytes.replace(table + 8, 4, std::string(4, '\xFF')); // whose L1 table has that many entries
+    write_file(path, bytes);
+    const auto opened = open_image(path, {.format = "qcow2"});
+    ASSERT_FALSE(opened);
+    EXPECT_NE(opened.error().message.find("L1 tables larger than the image"), std::string::npos)
+        << opened.error().message;
+}
+
 TEST(Qcow2Hostile, RandomlyDamagedImages) {
     TemporaryDirectory directory;
     const auto whole = directory / "whole.qcow2", path = directory / "damaged.qcow2";
