@@ -14,7 +14,7 @@ def subcommands(*above):
 
 
 def all_commands():
-    top = subcommands()
+    top = [command for command in subcommands() if command != ("oci",)]  # a program of its own, strata-oci
     return top + [below for command in top for below in subcommands(*command)]
 
 
