@@ -1,17 +1,15 @@
 """A host with KVM: this machine where it has it, else one that QEMU emulates, AMD-V included. The same tests run on
-both; on the emulated one a guest's console is the host's."""
+both."""
 import os
 import shlex
 import shutil
-import struct
 import subprocess
 import tempfile
 from pathlib import Path
 
-from guest import GUESTS, STRATA, Console, Guest, Shell
+from guest import GUESTS, STRATA, Console, Shell
 
 MODULES = ("irqbypass", "kvm", "ccp", "kvm-amd")  # in the order in which they are inserted
-UNPACKERS = {b"\x02!": "lz4", b"\xfd7": "xz", b"\x1f\x8b": "gzip", b"(\xb5": "zstd"}  # by magic
 # QEMU 7.2 lets guests of its AMD-V write XCR0 without their hypervisor's knowledge; so there is no XSAVE.
 PROCESSOR = "max,+svm,-xsave"
 INIT = """#!/bin/sh
@@ -43,7 +41,7 @@ def libraries(program):
 
 
 def add_program(root, program, name, strip=False):
-    """Puts a program and what it needs under `root`; returns nothing."""
+    """Puts a program and what it needs under `root`."""
     target = root / "bin" / name
     shutil.copy(program, target)
     if strip:
@@ -55,18 +53,8 @@ def add_program(root, program, name, strip=False):
             shutil.copy(library, destination)
 
 
-def unpacked_kernel(image):
-    """The ELF file in a bzImage: to unpack itself takes a guest long on an emulated processor."""
-    data = Path(image).read_bytes()
-    setup_sectors = data[0x1F1] or 4
-    offset, length = struct.unpack_from("<II", data, 0x248)  # payload_offset, payload_length of the boot protocol
-    start = (setup_sectors + 1) * 512 + offset
-    packed = data[start:start + length - 4]  # the unpacked size follows it
-    return subprocess.run([UNPACKERS[packed[:2]], "-dc"], input=packed, check=True, capture_output=True).stdout
-
-
 def make_initramfs(path, files):
-    """The emulated host's file system: busybox, KVM's modules, strata, a guest, and `files` (name: source)."""
+    """The emulated host's file system: busybox, KVM's modules, strata, and `files` (name: source)."""
     with tempfile.TemporaryDirectory(prefix="strata-host.") as folder:
         root = Path(folder)
         for name in ("bin", "modules", "proc", "sys", "dev", "lib64"):
@@ -78,12 +66,10 @@ def make_initramfs(path, files):
         for name in MODULES:
             shutil.copy(next(tree.rglob(f"{name}.ko")), root / "modules")
         add_program(root, STRATA, "strata", strip=True)
-        for name, source in {"cloud/initrd.gz": GUESTS / "cloud/initrd.gz",
-                             **files}.items():
+        for name, source in files.items():
             target = root / "guests" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
-        (root / "guests/cloud/vmlinuz").write_bytes(unpacked_kernel(GUESTS / "cloud/vmlinuz"))
         init = root / "init"
         init.write_text(INIT.format(modules=" ".join(MODULES)))
         init.chmod(0o755)
@@ -115,41 +101,9 @@ class EmulatedHost(Shell, Console):
         """Where one of the files is, in the host."""
         return f"/guests/{name}"
 
-    def guest(self, options=(), append="", engine="kvm", flavour="cloud"):
-        return NestedGuest(self, flavour, options, append, engine)
-
     def close(self):
         super().close()
         self.folder.cleanup()
-
-
-class NestedGuest(Guest):
-    """A guest on the emulated host's console."""
-
-    def __init__(self, host, flavour, options, append, engine):  # pylint: disable=super-init-not-called
-        self.host = host
-        self.ended = False
-        command = ["strata", "run", "--engine", engine, "--kernel", host.file(f"{flavour}/vmlinuz"), "--initrd",
-                   host.file(f"{flavour}/initrd.gz"), "--append", f"console=ttyS0 quiet {append}".strip(), *options]
-        host.type(shlex.join(str(word) for word in command) + '; echo "<<"$?">>"\n')
-
-    log = property(lambda self: self.host.log)
-    position = property(lambda self: self.host.position, lambda self, value: setattr(self.host, "position", value))
-
-    def expect(self, pattern):
-        return self.host.expect(pattern)
-
-    def type(self, text):
-        self.host.type(text)
-
-    def wait(self):
-        self.ended = True
-        return int(self.expect(r"<<(\d+)>>\n")[1])
-
-    def close(self):
-        if not self.ended:
-            self.type("\x01x")
-            self.wait()
 
 
 class ThisHost(Shell, Console):
@@ -161,10 +115,7 @@ class ThisHost(Shell, Console):
         self.type("PATH=" + shlex.quote(f"{STRATA.parent}:{os.environ['PATH']}") + "\n")
 
     def file(self, name):
-        return self.files.get(name, GUESTS / name)
-
-    def guest(self, options=(), append="", engine="kvm", flavour="cloud"):
-        return Guest(flavour, ["--engine", engine, *options], f"quiet {append}".strip())
+        return self.files[name]
 
 
 def host(files=()):
