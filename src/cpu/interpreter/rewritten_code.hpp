@@ -44,7 +44,7 @@ public:
 private:
     // So many times decoded code may be lost before the page is executed afresh, for so many instructions:
     // what is not written any more is soon fast again.
-    static constexpr std::uint32_t most_rewrites = 16, instructions = 8192;
+    static constexpr std::uint32_t most_rewrites = 16, instructions = 32768;
 
     struct Entry {
         memory::GuestPhysical page = ~memory::GuestPhysical{0};
