@@ -1,6 +1,8 @@
 #include "cli/commands.hpp"
 #include "cli/oci.hpp"
 
+#include "cli/instance/commands.hpp"
+
 #include <vector>
 
 namespace strata::cli {
@@ -15,7 +17,11 @@ struct Group {
 
 void add_commands(CLI::App& root, Outcome& outcome) {
     const Group groups[] = {
-        {"Virtual machines", {add_run, add_disk, add_engines, add_cpus, add_devices}},
+        {"Containers and virtual machines", {add_run}},
+        {"Containers",
+         {add_create, add_ps, add_exec, add_logs, add_life_cycle, add_container_files, add_update,
+          add_volume}},
+        {"Virtual machines", {add_disk, add_engines, add_cpus, add_devices}},
         {"Images",
          {add_pull, add_push, add_images, add_load, add_save, add_import, add_tag, add_rmi, add_inspect,
           add_history, add_search, add_login, add_prune}},

@@ -33,10 +33,11 @@ namespace {
 
 int run(int argc, char** argv) {
     hand_over_to_oci(argc, argv);
-    CLI::App app("Virtual machines, from a kernel to a shell.", "strata");
+    CLI::App app("Containers and virtual machines, from an image or a kernel to a shell.", "strata");
     app.require_subcommand(1);
     app.set_help_all_flag("--help-all", "Print the help of every subcommand");
     app.footer("Examples:\n"
+               "  strata run -it debian:12 bash\n"
                "  strata run --kernel vmlinuz --initrd initrd.gz\n"
                "  strata run --help\n"
                "  strata cpus");

@@ -1,5 +1,8 @@
-// strata run: boots a kernel in a virtual machine on this terminal.
+// strata run: a container of an image, or a virtual machine of a kernel, on this terminal.
+#include "base/error.hpp"
+#include "base/suggestion.hpp"
 #include "cli/commands.hpp"
+#include "cli/instance/container_run.hpp"
 #include "cli/interruption.hpp"
 #include "cli/parse.hpp"
 #include "cli/usage_error.hpp"
@@ -8,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,13 +24,26 @@ namespace {
 // What the options say, before it is read.
 struct Options {
     MachineConfig config;
-    std::string memory = "512M", network = "user", trace;
+    CreateOptions container; // and what both have: memory, processors, network, ports
+    Places places;
+    std::string trace;
     std::optional<std::string> append, initrd;
     std::vector<std::string> modules, disks;
     bool no_reboot = false, unconfined = false;
 };
 
-constexpr auto examples = R"(Examples:
+constexpr auto examples =
+    R"(strata run [OPTIONS] IMAGE [COMMAND [ARGUMENT...]]       a container
+strata run [OPTIONS] --kernel FILE                      a virtual machine
+Options stand before the image; what follows it is the program's.
+
+Examples:
+  A shell in a container, which is removed when it ends:
+    strata run -it --rm debian:12 bash
+  A server in the background, the host's port 8080 its port 80, its data in a volume:
+    strata run -d --name web -p 8080:80 -v pages:/usr/share/nginx/html nginx
+  A program in a directory that is a root file system:
+    strata run --rm --rootfs /srv/root sh
   A Linux kernel with an initial RAM disk, its console on this terminal:
     strata run --kernel vmlinuz --initrd initrd.gz
   With a disk as root, two processors and a port of the guest on the host's port 8080:
@@ -40,7 +58,9 @@ constexpr auto examples = R"(Examples:
   On the host's processor, by KVM, as a model without a feature that the host lacks:
     strata run --kernel vmlinuz --engine kvm --cpu x86-64-v2,-pcid
 
-Exit status:
+Exit status of a container: its program's; 125 Strata failed, 126 the program cannot be run, 127 it is not there.
+
+Exit status of a machine:
   0    the guest powered off
   1    Strata or the host failed
   2    a bad argument or file: nothing was started
@@ -55,29 +75,16 @@ void define(CLI::App& command, Options& options) {
     command
         .add_option("--kernel", config.kernel,
                     "Kernel: a Linux bzImage, an ELF file with PVH entry, or Multiboot")
-        ->type_name("FILE")
-        ->required();
+        ->type_name("FILE");
     command.add_option("--initrd", options.initrd, "Initial RAM disk")->type_name("FILE");
     command.add_option("--module", options.modules, "Module for a Multiboot kernel; may be repeated")
         ->type_name("FILE[,ARGUMENTS]")
-        ->take_all();
+        ->allow_extra_args(false);
     command.add_option("--append", options.append, "Kernel command line (Linux without one: console=ttyS0)")
         ->type_name("TEXT");
     command.add_option("--disk", options.disks, "Disk image; may be repeated")
         ->type_name("FILE[,format=FORMAT][,readonly]")
-        ->take_all();
-    command
-        .add_option("--net", options.network, "Network: user (through the host's own connections) or none")
-        ->type_name("user|none")
-        ->check(one_of({"user", "none"}))
-        ->capture_default_str();
-    command.add_option("-p,--publish", config.forwards, "Forward a port of the host to one of the guest")
-        ->type_name("[ADDRESS:]HOST:GUEST[/udp]")
-        ->take_all();
-    command.add_option("--cpus", config.cpus, "Number of virtual processors")
-        ->type_name("N")
-        ->capture_default_str();
-    command.add_option("--memory", options.memory, "Guest memory")->type_name("SIZE")->capture_default_str();
+        ->allow_extra_args(false);
     command
         .add_option("--cpu", config.cpu,
                     "CPU model; strata cpus lists them. Features are left out with -FEATURE")
@@ -113,9 +120,10 @@ void define(CLI::App& command, Options& options) {
     command.footer(examples);
 }
 
-Result<MachineConfig> to_config(const Options& options) {
+Result<MachineConfig> to_config(const Options& options, const CLI::App& command) {
     MachineConfig config = options.config;
-    const auto memory = parse_size(options.memory);
+    const auto& shared = options.container;
+    const auto memory = parse_size(command.count("--memory") == 0 ? "512M" : shared.memory);
     if (!memory) {
         return std::unexpected(memory.error());
     }
@@ -134,7 +142,21 @@ Result<MachineConfig> to_config(const Options& options) {
         }
         config.disks.push_back(std::move(*disk));
     }
-    config.network = options.network == "user";
+    const std::vector<std::string_view> networks{"user", "none"};
+    if (command.count("--network") > 0 && std::ranges::find(networks, shared.network) == networks.end()) {
+        return fail(fmt::format("--net: '{}' is not possible", shared.network),
+                    unknown_word_hint(shared.network, networks, "choose from"));
+    }
+    config.network = shared.network != "none";
+    config.forwards = shared.publish;
+    if (!shared.cpus.empty()) {
+        const char* end = shared.cpus.data() + shared.cpus.size();
+        if (const auto [rest, failure] = std::from_chars(shared.cpus.data(), end, config.cpus);
+            failure != std::errc{} || rest != end) {
+            return fail(fmt::format("--cpus: '{}' is not a number that fits", shared.cpus),
+                        "see strata run --help");
+        }
+    }
     if (!options.trace.empty()) {
         auto trace = parse_trace(options.trace);
         if (!trace) {
@@ -146,8 +168,8 @@ Result<MachineConfig> to_config(const Options& options) {
     return config;
 }
 
-int run(const Options& options) {
-    const auto config = to_config(options);
+int run_machine(const Options& options, const CLI::App& command) {
+    const auto config = to_config(options, command);
     if (!config) {
         return report(config.error(), bad_argument);
     }
@@ -180,13 +202,40 @@ int run(const Options& options) {
     return result->status;
 }
 
+int run(const Options& options, const CLI::App& command) {
+    const auto& container = options.container;
+    const auto& rest = container.rest;
+    const bool machine = !options.config.kernel.empty();
+    if (!rest.empty() && (machine || rest.front().starts_with('-'))) {
+        return report(unexpected_word(rest.front(), command), bad_argument);
+    }
+    if (machine) {
+        return run_machine(options, command);
+    }
+    if (rest.empty() && container.rootfs.empty()) {
+        return report({"nothing to run: neither an image nor --kernel is named",
+                       "strata run -it debian:12 bash; see strata run --help"},
+                      bad_argument);
+    }
+    return run_container(options.places, container);
+}
+
 } // namespace
 
 void add_run(CLI::App& root, Outcome& outcome) {
-    auto* command = root.add_subcommand("run", "Boot a kernel in a virtual machine on this terminal");
+    auto* command =
+        root.add_subcommand("run", "Run a container of an image, or a virtual machine of a kernel");
     auto options = std::make_shared<Options>();
     define(*command, *options);
-    command->callback([options, &outcome] { outcome.status = run(*options); });
+    define_create(*command, options->container);
+    command->add_flag("-d,--detach", options->container.detach,
+                      "Run a container in the background, and print its ID");
+    define_places(*command, options->places);
+    take_command(*command);
+    command->callback([options, command, &outcome] {
+        options->container.rest = command->remaining();
+        outcome.status = run(*options, *command);
+    });
 }
 
 } // namespace strata::cli

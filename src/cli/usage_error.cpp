@@ -28,7 +28,24 @@ Error unknown(std::string_view what, std::string_view word, const std::vector<st
             (nearest.empty() ? "" : fmt::format("did you mean '{}'? ", nearest)) + see_help(command)};
 }
 
-// A word that no option and no subcommand took.
+// An option that takes one value and was given more.
+const CLI::Option* repeated_option(const CLI::App& command) {
+    for (const CLI::Option* option : command.get_options(every_option)) {
+        if (option->get_expected_max() == 1 && option->results().size() > 1) {
+            return option;
+        }
+    }
+    return nullptr;
+}
+
+// What stands between two marks of CLI11's message.
+std::string between(const std::string& text, std::string_view from, std::string_view to) {
+    const auto begin = text.find(from) + from.size();
+    return text.substr(begin, text.find(to, begin) - begin);
+}
+
+} // namespace
+
 Error unexpected_word(const std::string& word, const CLI::App& command) {
     std::vector<std::string> known;
     if (word.starts_with('-')) {
@@ -47,24 +64,6 @@ Error unexpected_word(const std::string& word, const CLI::App& command) {
     }
     return {fmt::format("'{}' is one word too many", word), see_help(command)};
 }
-
-// An option that takes one value and was given more.
-const CLI::Option* repeated_option(const CLI::App& command) {
-    for (const CLI::Option* option : command.get_options(every_option)) {
-        if (option->get_expected_max() == 1 && option->results().size() > 1) {
-            return option;
-        }
-    }
-    return nullptr;
-}
-
-// What stands between two marks of CLI11's message.
-std::string between(const std::string& text, std::string_view from, std::string_view to) {
-    const auto begin = text.find(from) + from.size();
-    return text.substr(begin, text.find(to, begin) - begin);
-}
-
-} // namespace
 
 std::string full_name(const CLI::App& app) {
     return app.get_parent() == nullptr ? "strata" : full_name(*app.get_parent()) + " " + app.get_name();

@@ -19,4 +19,7 @@ namespace strata::cli {
 // Checks that an option's value is one of these words.
 [[nodiscard]] CLI::Validator one_of(std::initializer_list<std::string_view> words);
 
+// A word that no option and no subcommand took.
+[[nodiscard]] Error unexpected_word(const std::string& word, const CLI::App& command);
+
 } // namespace strata::cli

@@ -66,7 +66,7 @@ class CommandLine(Errors):
             (["disk"], "a command is missing", "see strata disk --help"),
             (["disk", "covert", "a", "b"], "unknown command 'covert'", "did you mean 'convert'"),
             (["--colour"], "unknown option '--colour'", "see strata --help"),
-            (["run"], "--kernel is required", "see strata run --help"),
+            (["run"], "nothing to run: neither an image nor --kernel is named", "see strata run --help"),
             (["run", "--kernal", "x"], "unknown option '--kernal'", r"did you mean '--kernel'\? see strata run --help"),
             (["run", "--kernel", "x", "--cpu-s", "2"], "unknown option '--cpu-s'", "did you mean '--cpus'"),
             (["run", "--kernel", "x", "-z"], "unknown option '-z'", ""),

@@ -74,10 +74,13 @@ class Host:
 
     def refused(self, *arguments, **options):
         """The one line, and the hint, of a command that must fail."""
+        return self.refused_with(1, *arguments, **options)
+
+    def refused_with(self, status, *arguments, **options):
         self.write_settings()
         done = subprocess.run([STRATA, *(str(a) for a in arguments)], env=self.environment, capture_output=True,
                               text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, **options)
-        if done.returncode != 1:
+        if done.returncode != status:
             raise AssertionError(f"{arguments}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stderr
 

@@ -16,7 +16,8 @@ FLOORS = {
     "image": ["base"],
     "container": ["base"],
     "oci": ["container", "base"],
-    "cli": ["image", "vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
+    "instance": ["container", "image", "base"],
+    "cli": ["instance", "image", "vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

@@ -1,0 +1,45 @@
+#include "cli/instance/context.hpp"
+
+#include "base/error.hpp"
+
+#include <fmt/format.h>
+
+namespace strata::cli {
+
+void define_places(CLI::App& command, Places& places) {
+    command.add_option("--state", places.directory, "Directory of the containers' state")
+        ->type_name("DIR")
+        ->envname("STRATA_STATE")
+        ->capture_default_str();
+    command.add_option("--store", places.store, "Directory of the image store")
+        ->type_name("DIR")
+        ->envname("STRATA_STORE")
+        ->capture_default_str();
+}
+
+Result<instance::Instances> open_instances(const Places& places) {
+    auto store = image::Store::open(places.store);
+    if (!store) {
+        return std::unexpected(store.error());
+    }
+    return instance::Instances::open(places.directory, std::move(*store));
+}
+
+Result<int> for_each_named(const instance::Instances& instances, const std::vector<std::string>& names,
+                           const std::function<Result<void>(const instance::Instance&)>& act) {
+    int status = success;
+    for (const auto& name : names) {
+        const auto found = instances.find(name);
+        const auto done = found ? act(*found) : Result<void>(std::unexpected(found.error()));
+        if (done) {
+            fmt::print("{}\n", name);
+        } else {
+            status = report(done.error(), failure);
+        }
+    }
+    return status;
+}
+
+void take_command(CLI::App& command) { command.prefix_command(); }
+
+} // namespace strata::cli

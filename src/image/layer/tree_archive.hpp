@@ -1,0 +1,13 @@
+// A directory as a layer's archive: OCI image specification, "Image Layer Filesystem Changeset"; names in
+// order, so that equal directories give equal bytes.
+#pragma once
+
+#include "image/layer/tar_writer.hpp"
+
+namespace strata::image {
+
+// Writes what is in the open directory. Overlayfs's marks become whiteouts. Sockets are left out: they live
+// with their program.
+[[nodiscard]] Result<void> archive_tree(int directory, TarWriter& tar);
+
+} // namespace strata::image

@@ -1,0 +1,104 @@
+#include "instance/database.hpp"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+namespace strata::instance {
+namespace {
+
+constexpr int patience = 60'000; // milliseconds for others' transactions, which take a few
+
+} // namespace
+
+Statement::Statement(sqlite3* database, std::string_view sql) : database_(database) {
+    sqlite3_prepare_v2(database, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
+}
+
+Statement::~Statement() { sqlite3_finalize(statement_); }
+
+std::unexpected<Error> Statement::failure() const {
+    return fail(fmt::format("state of the containers: {}", sqlite3_errmsg(database_)));
+}
+
+Statement& Statement::bind(std::string_view text) {
+    sqlite3_bind_text(statement_, ++parameter_, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
+    return *this;
+}
+
+Statement& Statement::bind(std::int64_t number) {
+    sqlite3_bind_int64(statement_, ++parameter_, number);
+    return *this;
+}
+
+Result<bool> Statement::step() {
+    if (statement_ == nullptr) {
+        return failure();
+    }
+    column_ = 0;
+    const int status = sqlite3_step(statement_);
+    if (status != SQLITE_ROW && status != SQLITE_DONE) {
+        return failure();
+    }
+    return status == SQLITE_ROW;
+}
+
+Result<void> Statement::run() {
+    if (auto done = step(); !done) {
+        return std::unexpected(done.error());
+    }
+    return {};
+}
+
+std::string Statement::text() {
+    const int column = column_++;
+    const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return data == nullptr
+               ? ""
+               : std::string(data, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+}
+
+std::int64_t Statement::number() { return sqlite3_column_int64(statement_, column_++); }
+
+void Database::Close::operator()(sqlite3* database) const { sqlite3_close(database); }
+
+Result<void> Database::run(const char* sql) const {
+    char* message = nullptr;
+    if (sqlite3_exec(database_.get(), sql, nullptr, nullptr, &message) != SQLITE_OK) {
+        auto error =
+            fail(fmt::format("state of the containers: {}", message != nullptr ? message : "failed"));
+        sqlite3_free(message);
+        return error;
+    }
+    return {};
+}
+
+Result<Database> Database::open(const std::string& path, const char* schema) {
+    sqlite3* handle = nullptr;
+    const int status = sqlite3_open_v2(
+        path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    Database database(handle);
+    if (status != SQLITE_OK) {
+        return fail(fmt::format("state of the containers {}: {}", path, sqlite3_errmsg(handle)));
+    }
+    sqlite3_busy_timeout(handle, patience);
+    for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", schema}) {
+        if (auto done = database.run(sql); !done) {
+            return std::unexpected(done.error());
+        }
+    }
+    return database;
+}
+
+Result<void> Database::transaction(const std::function<Result<void>()>& change) const {
+    if (auto begun = run("BEGIN IMMEDIATE"); !begun) {
+        return begun;
+    }
+    auto done = change();
+    done = done ? run("COMMIT") : done;
+    if (!done) {
+        static_cast<void>(run("ROLLBACK"));
+    }
+    return done;
+}
+
+} // namespace strata::instance

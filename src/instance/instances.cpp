@@ -1,0 +1,330 @@
+#include "instance/instances.hpp"
+
+#include "base/atomic_file.hpp"
+#include "base/file_descriptor.hpp"
+#include "base/remove_tree.hpp"
+#include "image/store/lock.hpp"
+#include "image/store/pin.hpp"
+#include "image/store/unpacked.hpp"
+#include "instance/identity.hpp"
+#include "instance/process_table.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+namespace strata::instance {
+namespace {
+
+constexpr auto schema = R"(
+CREATE TABLE IF NOT EXISTS instances (
+    id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, settings TEXT NOT NULL, status INTEGER NOT NULL,
+    pid INTEGER NOT NULL, pid_start INTEGER NOT NULL, exit_code INTEGER NOT NULL, error TEXT NOT NULL,
+    created INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL, restarts INTEGER NOT NULL,
+    address TEXT NOT NULL, stopped INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS addresses (address INTEGER PRIMARY KEY, instance TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, created INTEGER NOT NULL, labels TEXT NOT NULL);
+)";
+constexpr auto columns =
+    "id, name, settings, status, pid, pid_start, exit_code, error, created, started, finished, "
+    "restarts, address, stopped";
+constexpr int killed_unseen = 137; // the exit code of one whose end nobody saw: as if by SIGKILL
+
+Result<Instance> read_row(Statement& row) {
+    Instance instance{.id = row.text(), .name = row.text()};
+    auto settings = settings_from_text(row.text());
+    if (!settings) {
+        return std::unexpected(settings.error());
+    }
+    instance.settings = std::move(*settings);
+    instance.status = static_cast<Status>(row.number());
+    instance.pid = row.number();
+    instance.pid_start = row.number();
+    instance.exit_code = static_cast<int>(row.number());
+    instance.error = row.text();
+    instance.created = row.number();
+    instance.started = row.number();
+    instance.finished = row.number();
+    instance.restarts = row.number();
+    instance.address = row.text();
+    instance.stopped = row.number() != 0;
+    return instance;
+}
+
+bool is_name(const std::string& text) {
+    const auto is_letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+    return text.size() > 1 && is_letter(text.front()) && std::ranges::all_of(text, [&](char c) {
+               return is_letter(c) || c == '_' || c == '.' || c == '-';
+           });
+}
+
+Result<void> check_name(const std::string& name) {
+    if (!is_name(name)) {
+        return fail(fmt::format("'{}' is no name for a container", name),
+                    "use letters, digits, '_', '.' and '-', at least two, the first a letter or a digit");
+    }
+    return {};
+}
+
+} // namespace
+
+const char* name_of(Status status) {
+    switch (status) {
+    case Status::created: return "created";
+    case Status::running: return "running";
+    case Status::paused: return "paused";
+    case Status::exited: break;
+    }
+    return "exited";
+}
+
+std::string Instances::default_directory() {
+    if (geteuid() == 0) {
+        return "/var/lib/strata";
+    }
+    const char* data = std::getenv("XDG_DATA_HOME");
+    const char* home = std::getenv("HOME");
+    return (data != nullptr && *data != '\0' ? std::string(data)
+                                             : std::string(home != nullptr ? home : "") + "/.local/share") +
+           "/strata";
+}
+
+Result<Instances> Instances::open(const std::string& directory, image::Store store) {
+    for (const char* part : {"/containers", "/volumes", "/run"}) {
+        if (auto made = make_directories(directory + part, 0700); !made) {
+            return std::unexpected(made.error());
+        }
+    }
+    auto database = Database::open(directory + "/state.db", schema);
+    if (!database) {
+        return std::unexpected(database.error());
+    }
+    return Instances(directory, std::move(store), std::move(*database));
+}
+
+std::string Instances::path(const Instance& instance, const std::string& file) const {
+    return directory_ + "/containers/" + instance.id + (file.empty() ? "" : "/" + file);
+}
+
+// One whose process is gone has ended; if its monitor was killed, too, nobody wrote that down.
+Result<void> Instances::settle(Instance& instance) const {
+    if (!instance.alive() || is_alive(instance.pid, instance.pid_start)) {
+        return {};
+    }
+    // While the monitor lives, it is about to tell how the process ended.
+    const FileDescriptor lock(::open(path(instance, "lock").c_str(), O_RDWR | O_CLOEXEC));
+    if (lock && !image::lock_if_free(lock.get())) {
+        return {};
+    }
+    auto current = database_.prepare("SELECT status, exit_code, finished FROM instances WHERE id = ?");
+    const auto row = current.bind(instance.id).step();
+    if (!row) {
+        return std::unexpected(row.error());
+    }
+    if (*row && static_cast<Status>(current.number()) == Status::exited) {
+        instance.status = Status::exited;
+        instance.exit_code = static_cast<int>(current.number());
+        instance.finished = current.number();
+        return {};
+    }
+    instance.status = Status::exited;
+    instance.exit_code = killed_unseen;
+    instance.finished = std::time(nullptr);
+    return save_state(instance);
+}
+
+Result<std::vector<Instance>> Instances::list() const {
+    std::vector<Instance> all;
+    {
+        auto rows = database_.prepare(
+            fmt::format("SELECT {} FROM instances ORDER BY created DESC, rowid DESC", columns));
+        while (true) {
+            const auto more = rows.step();
+            if (!more) {
+                return std::unexpected(more.error());
+            }
+            if (!*more) {
+                break;
+            }
+            auto instance = read_row(rows);
+            if (!instance) {
+                return std::unexpected(instance.error());
+            }
+            all.push_back(std::move(*instance));
+        }
+    }
+    for (auto& instance : all) {
+        if (auto settled = settle(instance); !settled) {
+            return std::unexpected(settled.error());
+        }
+    }
+    return all;
+}
+
+Result<Instance> Instances::find(const std::string& text) const {
+    std::vector<Instance> found;
+    {
+        auto rows = database_.prepare(fmt::format(
+            "SELECT {} FROM instances WHERE name = ? OR id = ? OR substr(id, 1, ?) = ?", columns));
+        rows.bind(text).bind(text).bind(static_cast<std::int64_t>(text.size())).bind(text);
+        while (true) {
+            const auto more = rows.step();
+            if (!more) {
+                return std::unexpected(more.error());
+            }
+            if (!*more) {
+                break;
+            }
+            auto instance = read_row(rows);
+            if (!instance) {
+                return instance;
+            }
+            found.push_back(std::move(*instance));
+        }
+    }
+    const auto exact =
+        std::ranges::find_if(found, [&](const Instance& i) { return i.name == text || i.id == text; });
+    if (exact == found.end() && found.size() > 1) {
+        return fail(fmt::format("more than one container's ID begins with '{}'", text), "write more of it");
+    }
+    if (found.empty() || text.empty()) {
+        return fail(fmt::format("no container '{}'", text), "strata ps -a lists them");
+    }
+    Instance instance = exact != found.end() ? *exact : found.front();
+    if (auto settled = settle(instance); !settled) {
+        return std::unexpected(settled.error());
+    }
+    return instance;
+}
+
+Result<void> Instances::insert(Instance& instance) const {
+    return database_.transaction([&]() -> Result<void> {
+        for (int attempt = 0;; ++attempt) {
+            const bool given = !instance.name.empty();
+            const auto name = given ? instance.name : random_name(attempt);
+            auto taken = database_.prepare("SELECT id FROM instances WHERE name = ?");
+            const auto exists = taken.bind(name).step();
+            if (!exists) {
+                return std::unexpected(exists.error());
+            }
+            if (*exists && given) {
+                return fail(
+                    fmt::format("the name '{}' is used by container {}", name, taken.text().substr(0, 12)),
+                    "remove (strata rm) or rename (strata rename) that one, or use another name");
+            }
+            if (!*exists) {
+                instance.name = name;
+                break;
+            }
+        }
+        return database_
+            .prepare(fmt::format(
+                "INSERT INTO instances ({}) VALUES (?, ?, ?, 0, 0, 0, 0, '', ?, 0, 0, 0, '', 0)", columns))
+            .bind(instance.id)
+            .bind(instance.name)
+            .bind(to_text(instance.settings))
+            .bind(instance.created)
+            .run();
+    });
+}
+
+// In this order, so that whoever is killed on the way leaves what `rm` removes: the pin names the instance's
+// ID, and pins without an instance are dropped.
+Result<Instance> Instances::create(const std::string& name, Settings settings,
+                                   const std::optional<image::Image>& image) const {
+    if (!name.empty()) {
+        if (auto good = check_name(name); !good) {
+            return std::unexpected(good.error());
+        }
+    }
+    Instance instance{
+        .id = random_id(), .name = name, .settings = std::move(settings), .created = std::time(nullptr)};
+    if (instance.settings.hostname.empty() && instance.settings.network != "host") {
+        instance.settings.hostname = instance.short_id();
+    }
+    if (image) {
+        auto lease = store_.lease();
+        if (!lease) {
+            return std::unexpected(lease.error());
+        }
+        auto layers = image::unpack_image(store_, *image, *lease);
+        if (!layers) {
+            return std::unexpected(layers.error());
+        }
+        instance.settings.layers = std::move(*layers);
+        if (auto pinned =
+                image::pin(store_.directory(), instance.id, image::chain_ids(image->config.diff_ids));
+            !pinned) {
+            return std::unexpected(pinned.error());
+        }
+    }
+    auto done = make_directories(path(instance), 0700);
+    for (const char* part : {"upper", "work", "bundle", "root"}) {
+        done = done ? make_directories(path(instance, part), part == std::string_view("upper") ? 0755 : 0700)
+                    : done;
+    }
+    done = done ? insert(instance) : done;
+    if (!done) {
+        image::unpin(store_.directory(), instance.id);
+        static_cast<void>(remove_tree(path(instance)));
+        return std::unexpected(done.error());
+    }
+    return instance;
+}
+
+Result<void> Instances::remove(const Instance& instance) const {
+    const auto removed = database_.prepare("DELETE FROM instances WHERE id = ?").bind(instance.id).run();
+    if (!removed) {
+        return removed;
+    }
+    image::unpin(store_.directory(), instance.id);
+    return remove_tree(path(instance));
+}
+
+Result<void> Instances::save_state(const Instance& instance) const {
+    return database_
+        .prepare(
+            "UPDATE instances SET status = ?, pid = ?, pid_start = ?, exit_code = ?, error = ?, started = ?, "
+            "finished = ?, restarts = ?, address = ? WHERE id = ?")
+        .bind(static_cast<std::int64_t>(instance.status))
+        .bind(instance.pid)
+        .bind(instance.pid_start)
+        .bind(static_cast<std::int64_t>(instance.exit_code))
+        .bind(instance.error)
+        .bind(instance.started)
+        .bind(instance.finished)
+        .bind(instance.restarts)
+        .bind(instance.address)
+        .bind(instance.id)
+        .run();
+}
+
+Result<void> Instances::save_settings(const Instance& instance) const {
+    return database_.prepare("UPDATE instances SET settings = ? WHERE id = ?")
+        .bind(to_text(instance.settings))
+        .bind(instance.id)
+        .run();
+}
+
+Result<void> Instances::set_stopped(const Instance& instance, bool stopped) const {
+    return database_.prepare("UPDATE instances SET stopped = ? WHERE id = ?")
+        .bind(static_cast<std::int64_t>(stopped ? 1 : 0))
+        .bind(instance.id)
+        .run();
+}
+
+Result<void> Instances::rename(const Instance& instance, const std::string& name) const {
+    if (auto good = check_name(name); !good) {
+        return good;
+    }
+    auto renamed =
+        database_.prepare("UPDATE instances SET name = ? WHERE id = ?").bind(name).bind(instance.id).run();
+    if (!renamed) {
+        return fail(fmt::format("the name '{}' is used by another container", name), "use another name");
+    }
+    return renamed;
+}
+
+} // namespace strata::instance

@@ -1,0 +1,98 @@
+#include "instance/monitor.hpp"
+
+#include "base/file_descriptor.hpp"
+#include "instance/supervisor.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace strata::instance {
+namespace {
+
+// What the launching process is told: nothing when the program runs, else "message\nhint".
+constexpr char separator = '\n';
+
+[[noreturn]] void become_monitor(const std::string& directory, const std::string& store,
+                                 const std::string& id, int ready, int attached) {
+    setsid();
+    // Nothing of who launched it stays: its terminal, its locks, its database.
+    const int null = open("/dev/null", O_RDWR);
+    for (int target = 0; target < 3; ++target) {
+        dup2(null, target);
+    }
+    ready = fcntl(ready, F_DUPFD_CLOEXEC, 10);
+    attached = attached >= 0 ? fcntl(attached, F_DUPFD_CLOEXEC, 10) : -1;
+    dup2(ready, 3);
+    if (attached >= 0) {
+        dup2(attached, 4);
+    }
+    syscall(SYS_close_range, attached >= 0 ? 5 : 4, ~0U, 0);
+    for (const int fd : {3, 4}) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    static_cast<void>(chdir("/"));
+    umask(0022);
+    prctl(PR_SET_NAME, "strata-monitor");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    for (const int number : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGQUIT}) {
+        std::signal(number, SIG_IGN);
+    }
+    Supervisor supervisor(directory, store, id, FileDescriptor(attached >= 0 ? 4 : -1));
+    const auto begun = supervisor.begin();
+    if (!begun) {
+        const auto text = begun.error().message + separator + begun.error().hint;
+        static_cast<void>(write(3, text.data(), text.size()) < 0);
+        _exit(1);
+    }
+    close(3);
+    supervisor.watch();
+    _exit(0);
+}
+
+} // namespace
+
+Result<void> launch(const Instances& instances, const Instance& instance, int attached) {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return fail_errno("start", instance.name);
+    }
+    const FileDescriptor read_end(ends[0]);
+    FileDescriptor write_end(ends[1]);
+    const auto store = instances.store().directory();
+    const pid_t child = fork();
+    if (child < 0) {
+        return fail_errno("start", instance.name);
+    }
+    if (child == 0) {
+        if (fork() == 0) { // the monitor is nobody's child
+            become_monitor(instances.directory(), store, instance.id, write_end.get(), attached);
+        }
+        _exit(0);
+    }
+    write_end.reset();
+    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    std::string text;
+    std::array<char, 4096> buffer{};
+    for (ssize_t got = 0; (got = read(read_end.get(), buffer.data(), buffer.size())) != 0;) {
+        if (got < 0 && errno != EINTR) {
+            return fail_errno("hear from the monitor of", instance.name);
+        }
+        text.append(buffer.data(), static_cast<std::size_t>(got > 0 ? got : 0));
+    }
+    if (text.empty()) {
+        return {};
+    }
+    const auto end = text.rfind(separator);
+    return fail(text.substr(0, end), text.substr(end + 1));
+}
+
+} // namespace strata::instance

@@ -1,0 +1,13 @@
+// The network that containers have by default: a bridge of this host, with a private network behind it.
+#pragma once
+
+#include "instance/network/network.hpp"
+
+namespace strata::instance {
+
+inline constexpr auto bridge_name = "strata0";
+
+[[nodiscard]] Result<Connection> connect_bridge(const Instances& instances, const Instance& instance);
+void disconnect_bridge(const Instances& instances, const Instance& instance);
+
+} // namespace strata::instance

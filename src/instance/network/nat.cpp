@@ -1,0 +1,153 @@
+#include "instance/network/nat.hpp"
+
+#include <arpa/inet.h>
+#include <array>
+#include <ctime>
+#include <libmnl/libmnl.h>
+#include <libnftnl/chain.h>
+#include <libnftnl/common.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/table.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <memory>
+#include <net/if.h>
+#include <netinet/ip.h>
+
+namespace strata::instance {
+namespace {
+
+constexpr auto table_name = "strata", chain_name = "postrouting";
+constexpr std::uint32_t source_nat_priority = 100;
+
+struct Free {
+    void operator()(nftnl_table* table) const { nftnl_table_free(table); }
+
+    void operator()(nftnl_chain* chain) const { nftnl_chain_free(chain); }
+
+    void operator()(nftnl_rule* rule) const { nftnl_rule_free(rule); }
+};
+
+std::unique_ptr<nftnl_chain, Free> make_chain() {
+    std::unique_ptr<nftnl_chain, Free> chain(nftnl_chain_alloc());
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TABLE, table_name);
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, chain_name);
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TYPE, "nat");
+    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_HOOKNUM, NF_INET_POST_ROUTING);
+    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_PRIO, source_nat_priority);
+    return chain;
+}
+
+void compare(nftnl_rule* rule, std::uint32_t operation, const void* data, std::uint32_t size) {
+    nftnl_expr* expression = nftnl_expr_alloc("cmp");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_OP, operation);
+    nftnl_expr_set(expression, NFTNL_EXPR_CMP_DATA, data, size);
+    nftnl_rule_add_expr(rule, expression);
+}
+
+// ip saddr NETWORK/PREFIX oifname != BRIDGE masquerade
+std::unique_ptr<nftnl_rule, Free> make_rule(Address network, unsigned prefix, const std::string& bridge) {
+    std::unique_ptr<nftnl_rule, Free> rule(nftnl_rule_alloc());
+    nftnl_rule_set_str(rule.get(), NFTNL_RULE_TABLE, table_name);
+    nftnl_rule_set_str(rule.get(), NFTNL_RULE_CHAIN, chain_name);
+    nftnl_rule_set_u32(rule.get(), NFTNL_RULE_FAMILY, NFPROTO_IPV4);
+
+    nftnl_expr* source = nftnl_expr_alloc("payload");
+    nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+    nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_OFFSET, offsetof(iphdr, saddr));
+    nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_LEN, sizeof(Address));
+    nftnl_rule_add_expr(rule.get(), source);
+
+    const std::uint32_t mask = htonl(~((1U << (32 - prefix)) - 1)), nothing = 0;
+    nftnl_expr* masked = nftnl_expr_alloc("bitwise");
+    nftnl_expr_set_u32(masked, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(masked, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(masked, NFTNL_EXPR_BITWISE_LEN, sizeof mask);
+    nftnl_expr_set(masked, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof mask);
+    nftnl_expr_set(masked, NFTNL_EXPR_BITWISE_XOR, &nothing, sizeof nothing);
+    nftnl_rule_add_expr(rule.get(), masked);
+    const std::uint32_t wanted = htonl(network) & mask;
+    compare(rule.get(), NFT_CMP_EQ, &wanted, sizeof wanted);
+
+    nftnl_expr* device = nftnl_expr_alloc("meta");
+    nftnl_expr_set_u32(device, NFTNL_EXPR_META_KEY, NFT_META_OIFNAME);
+    nftnl_expr_set_u32(device, NFTNL_EXPR_META_DREG, NFT_REG_1);
+    nftnl_rule_add_expr(rule.get(), device);
+    std::array<char, IFNAMSIZ> name{};
+    bridge.copy(name.data(), name.size() - 1);
+    compare(rule.get(), NFT_CMP_NEQ, name.data(), name.size());
+
+    nftnl_rule_add_expr(rule.get(), nftnl_expr_alloc("masq"));
+    return rule;
+}
+
+// Messages that the kernel takes all or none of.
+class Batch {
+public:
+    Batch() : batch_(mnl_nlmsg_batch_start(buffer_.data(), buffer_.size() / 2)) {
+        nftnl_batch_begin(here(), sequence_++);
+        mnl_nlmsg_batch_next(batch_);
+    }
+
+    ~Batch() { mnl_nlmsg_batch_stop(batch_); }
+
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+
+    nlmsghdr* add(std::uint16_t type, std::uint16_t flags) {
+        return nftnl_nlmsg_build_hdr(here(), type, NFPROTO_IPV4,
+                                     static_cast<std::uint16_t>(NLM_F_ACK | flags), sequence_++);
+    }
+
+    void next() { mnl_nlmsg_batch_next(batch_); }
+
+    Result<void> send(const Netlink& netlink) {
+        const auto last = sequence_ - 1;
+        nftnl_batch_end(here(), sequence_++);
+        mnl_nlmsg_batch_next(batch_);
+        return netlink.talk(mnl_nlmsg_batch_head(batch_), mnl_nlmsg_batch_size(batch_), first + 1, last,
+                            "set up address translation (nf_tables)");
+    }
+
+private:
+    static constexpr std::uint32_t first = 1;
+
+    char* here() { return static_cast<char*>(mnl_nlmsg_batch_current(batch_)); }
+
+    alignas(nlmsghdr) std::array<char, 16384> buffer_{};
+    std::uint32_t sequence_ = first;
+    mnl_nlmsg_batch* batch_;
+};
+
+} // namespace
+
+// The chain is emptied and filled in one batch, so that it has the rule once, however many do this at one
+// time.
+Result<void> need_masquerade(Address network, unsigned prefix, const std::string& bridge) {
+    const auto netlink = Netlink::open(NETLINK_NETFILTER);
+    if (!netlink) {
+        return std::unexpected(netlink.error());
+    }
+    const std::unique_ptr<nftnl_table, Free> table(nftnl_table_alloc());
+    nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name);
+    const auto chain = make_chain();
+    const auto rule = make_rule(network, prefix, bridge);
+    const std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
+    nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
+    nftnl_rule_set_str(all.get(), NFTNL_RULE_CHAIN, chain_name);
+    Batch batch;
+    nftnl_table_nlmsg_build_payload(batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE), table.get());
+    batch.next();
+    nftnl_chain_nlmsg_build_payload(batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE), chain.get());
+    batch.next();
+    nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_DELRULE, 0), all.get());
+    batch.next();
+    nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND), rule.get());
+    batch.next();
+    return batch.send(*netlink);
+}
+
+} // namespace strata::instance

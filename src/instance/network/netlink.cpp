@@ -1,0 +1,195 @@
+#include "instance/network/netlink.hpp"
+
+#include <arpa/inet.h>
+#include <array>
+#include <fmt/format.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <utility>
+
+namespace strata::instance {
+namespace {
+
+constexpr std::uint32_t sequence = 1;
+
+ifinfomsg* put_link(nlmsghdr* message, unsigned index = 0) {
+    auto* link = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(message, sizeof(ifinfomsg)));
+    link->ifi_family = AF_UNSPEC;
+    link->ifi_index = static_cast<int>(index);
+    return link;
+}
+
+} // namespace
+
+std::string text_of(Address address) {
+    return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 0xFF, address >> 8 & 0xFF,
+                       address & 0xFF);
+}
+
+Result<Netlink> Netlink::open(int bus) {
+    mnl_socket* socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
+    if (socket == nullptr) {
+        return fail_errno("open", "a netlink socket");
+    }
+    Netlink netlink(socket);
+    if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+        return fail_errno("open", "a netlink socket");
+    }
+    return netlink;
+}
+
+Netlink::~Netlink() {
+    if (socket_ != nullptr) {
+        mnl_socket_close(socket_);
+    }
+}
+
+Netlink::Netlink(Netlink&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)) {}
+
+Result<void> Netlink::talk(const void* messages, std::size_t size, std::uint32_t first, std::uint32_t last,
+                           const std::string& what) const {
+    if (mnl_socket_sendto(socket_, messages, size) < 0) {
+        return fail_errno(what, "");
+    }
+    alignas(nlmsghdr) std::array<char, 16384> buffer{};
+    for (auto expected = first; expected <= last; ++expected) {
+        const auto got = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
+        if (got < 0) {
+            return fail_errno(what, "");
+        }
+        if (mnl_cb_run(buffer.data(), static_cast<std::size_t>(got), 0, 0, nullptr, nullptr) < 0) {
+            auto error = fail_errno(what, "");
+            error.error().code = errno;
+            return error;
+        }
+    }
+    return {};
+}
+
+Result<void> Netlink::ask(std::uint16_t type, std::uint16_t flags, const std::function<void(nlmsghdr*)>& fill,
+                          const std::string& what) const {
+    alignas(nlmsghdr) std::array<char, 4096> buffer{};
+    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
+    message->nlmsg_type = type;
+    message->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+    message->nlmsg_seq = sequence;
+    fill(message);
+    return talk(message, message->nlmsg_len, sequence, sequence, what);
+}
+
+unsigned Netlink::index_of(const std::string& device) const {
+    alignas(nlmsghdr) std::array<char, 16384> buffer{};
+    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
+    message->nlmsg_type = RTM_GETLINK;
+    message->nlmsg_flags = NLM_F_REQUEST;
+    message->nlmsg_seq = sequence;
+    put_link(message);
+    mnl_attr_put_strz(message, IFLA_IFNAME, device.c_str());
+    if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0) {
+        return 0;
+    }
+    const auto got = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
+    const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer.data());
+    if (got < static_cast<ssize_t>(sizeof(nlmsghdr) + sizeof(ifinfomsg)) ||
+        answer->nlmsg_type != RTM_NEWLINK) {
+        return 0;
+    }
+    return static_cast<unsigned>(static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(answer))->ifi_index);
+}
+
+Result<void> Netlink::make_bridge(const std::string& name) const {
+    auto made = ask(
+        RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
+        [&](nlmsghdr* message) {
+            put_link(message);
+            mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
+            nlattr* info = mnl_attr_nest_start(message, IFLA_LINKINFO);
+            mnl_attr_put_strz(message, IFLA_INFO_KIND, "bridge");
+            mnl_attr_nest_end(message, info);
+        },
+        "make network bridge " + name);
+    return made || made.error().code == EEXIST ? Result<void>{} : made;
+}
+
+Result<void> Netlink::make_pair(const std::string& outside, const std::string& inside, int fd) const {
+    return ask(
+        RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
+        [&](nlmsghdr* message) {
+            put_link(message);
+            mnl_attr_put_strz(message, IFLA_IFNAME, outside.c_str());
+            nlattr* info = mnl_attr_nest_start(message, IFLA_LINKINFO);
+            mnl_attr_put_strz(message, IFLA_INFO_KIND, "veth");
+            nlattr* data = mnl_attr_nest_start(message, IFLA_INFO_DATA);
+            nlattr* peer = mnl_attr_nest_start(message, VETH_INFO_PEER);
+            mnl_nlmsg_put_extra_header(message, sizeof(ifinfomsg));
+            mnl_attr_put_strz(message, IFLA_IFNAME, inside.c_str());
+            mnl_attr_put_u32(message, IFLA_NET_NS_FD, static_cast<std::uint32_t>(fd));
+            mnl_attr_nest_end(message, peer);
+            mnl_attr_nest_end(message, data);
+            mnl_attr_nest_end(message, info);
+        },
+        "make network device " + outside);
+}
+
+Result<void> Netlink::remove_device(const std::string& name) const {
+    return ask(
+        RTM_DELLINK, 0,
+        [&](nlmsghdr* message) {
+            put_link(message);
+            mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
+        },
+        "remove network device " + name);
+}
+
+Result<void> Netlink::switch_on(const std::string& name, unsigned master) const {
+    return ask(
+        RTM_NEWLINK, 0,
+        [&](nlmsghdr* message) {
+            auto* link = put_link(message);
+            link->ifi_flags = IFF_UP;
+            link->ifi_change = IFF_UP;
+            mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
+            if (master != 0) {
+                mnl_attr_put_u32(message, IFLA_MASTER, master);
+            }
+        },
+        "switch on network device " + name);
+}
+
+Result<void> Netlink::add_address(const std::string& name, Address address, unsigned prefix) const {
+    auto added = ask(
+        RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL,
+        [&](nlmsghdr* message) {
+            auto* header = static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(ifaddrmsg)));
+            header->ifa_family = AF_INET;
+            header->ifa_prefixlen = static_cast<std::uint8_t>(prefix);
+            header->ifa_index = index_of(name);
+            mnl_attr_put_u32(message, IFA_LOCAL, htonl(address));
+            mnl_attr_put_u32(message, IFA_ADDRESS, htonl(address));
+            const Address broadcast = address | ((1U << (32 - prefix)) - 1);
+            mnl_attr_put_u32(message, IFA_BROADCAST, htonl(broadcast));
+        },
+        fmt::format("give {} the address {}", name, text_of(address)));
+    return added || added.error().code == EEXIST ? Result<void>{} : added;
+}
+
+Result<void> Netlink::add_default_route(Address gateway) const {
+    return ask(
+        RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
+        [&](nlmsghdr* message) {
+            auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
+            route->rtm_family = AF_INET;
+            route->rtm_table = RT_TABLE_MAIN;
+            route->rtm_protocol = RTPROT_STATIC;
+            route->rtm_scope = RT_SCOPE_UNIVERSE;
+            route->rtm_type = RTN_UNICAST;
+            mnl_attr_put_u32(message, RTA_GATEWAY, htonl(gateway));
+        },
+        "add a route by " + text_of(gateway));
+}
+
+} // namespace strata::instance

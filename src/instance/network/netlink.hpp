@@ -1,0 +1,58 @@
+// Network devices, addresses and routes by rtnetlink(7), through libmnl.
+#pragma once
+
+#include "base/error.hpp"
+#include "base/file_descriptor.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+struct mnl_socket;
+struct nlmsghdr;
+
+namespace strata::instance {
+
+// An IPv4 address in the host's byte order.
+using Address = std::uint32_t;
+
+[[nodiscard]] std::string text_of(Address address);
+
+// A socket to the network namespace that the process was in when it was opened.
+class Netlink {
+public:
+    // `bus` is NETLINK_ROUTE or NETLINK_NETFILTER.
+    [[nodiscard]] static Result<Netlink> open(int bus);
+    ~Netlink();
+    Netlink(Netlink&& other) noexcept;
+    Netlink& operator=(Netlink&&) = delete;
+    Netlink(const Netlink&) = delete;
+    Netlink& operator=(const Netlink&) = delete;
+
+    // 0 when there is no such device.
+    [[nodiscard]] unsigned index_of(const std::string& device) const;
+    // Makes a bridge; fine if it is there.
+    [[nodiscard]] Result<void> make_bridge(const std::string& name) const;
+    // Makes two devices that are the ends of one line; the one called `inside` in the namespace `fd`.
+    [[nodiscard]] Result<void> make_pair(const std::string& outside, const std::string& inside, int fd) const;
+    [[nodiscard]] Result<void> remove_device(const std::string& name) const;
+    // Switches it on; into the bridge with the index `master` unless that is 0.
+    [[nodiscard]] Result<void> switch_on(const std::string& name, unsigned master = 0) const;
+    // Fine if it has the address.
+    [[nodiscard]] Result<void> add_address(const std::string& name, Address address, unsigned prefix) const;
+    [[nodiscard]] Result<void> add_default_route(Address gateway) const;
+
+    // Sends messages and takes the kernel's word for each. `what` begins the message of an error.
+    [[nodiscard]] Result<void> talk(const void* messages, std::size_t size, std::uint32_t first,
+                                    std::uint32_t last, const std::string& what) const;
+
+private:
+    explicit Netlink(mnl_socket* socket) : socket_(socket) {}
+
+    [[nodiscard]] Result<void> ask(std::uint16_t type, std::uint16_t flags,
+                                   const std::function<void(nlmsghdr*)>& fill, const std::string& what) const;
+
+    mnl_socket* socket_;
+};
+
+} // namespace strata::instance

@@ -1,0 +1,22 @@
+// How a container reaches others.
+#pragma once
+
+#include "instance/instances.hpp"
+
+#include <string>
+
+namespace strata::instance {
+
+// What a running container has of the network. Destroyed, it is gone; so it is when its process is killed,
+// but for what the next one of the same instance, or its removal, takes away.
+struct Connection {
+    std::string namespace_path{}; // to join; "" for none
+    std::string address{};        // of the container, "" for none
+    FileDescriptor handle{};      // keeps the namespace while the container is made
+};
+
+// "none" and "host" need nothing; "container:ID" joins another's; "bridge" is made.
+[[nodiscard]] Result<Connection> connect_network(const Instances& instances, const Instance& instance);
+void disconnect_network(const Instances& instances, const Instance& instance);
+
+} // namespace strata::instance

@@ -1,0 +1,25 @@
+// The files of a container from outside: the root of its process, or of one that does not run mounted for
+// this process. What is in it is hostile: names are resolved below it.
+#pragma once
+
+#include "base/file_descriptor.hpp"
+#include "instance/instances.hpp"
+
+namespace strata::instance {
+
+// The open root directory. For one that does not run this process, which must have one thread, gets a mount
+// namespace of its own.
+[[nodiscard]] Result<FileDescriptor> open_root(const Instances& instances, const Instance& instance);
+
+// Opens `path` of the container for reading; links do not lead out of it.
+[[nodiscard]] Result<FileDescriptor> open_inside(int root, const std::string& path, std::uint64_t flags);
+
+// Copies a file or a directory between the container and the host, as `strata cp` does.
+[[nodiscard]] Result<void> copy_out(int root, const std::string& source, const std::string& target);
+[[nodiscard]] Result<void> copy_in(int root, const std::string& source, const std::string& target);
+
+// What the container changed in its image's files: "A /new", "C /changed", "D /gone".
+[[nodiscard]] Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,
+                                                                        const Instance& instance);
+
+} // namespace strata::instance

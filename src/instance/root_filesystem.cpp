@@ -1,0 +1,119 @@
+#include "instance/root_filesystem.hpp"
+
+#include "base/atomic_file.hpp"
+#include "base/file_descriptor.hpp"
+#include "base/remove_tree.hpp"
+#include "image/store/unpacked.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+namespace strata::instance {
+namespace {
+
+// Paths by descriptors are short, whatever the directories are called: mount(2) takes a page of options.
+std::string by_descriptor(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
+Result<FileDescriptor> open_path(const std::string& path) {
+    FileDescriptor directory(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) {
+        return fail_errno("open directory", path, errno,
+                          "the container's files are damaged: remove it (strata rm)");
+    }
+    return directory;
+}
+
+Result<void> mount_overlay(const Instances& instances, const Instance& instance, const std::string& root) {
+    std::vector<FileDescriptor> directories;
+    std::string lower;
+    const auto& layers = instance.settings.layers;
+    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) { // the highest first
+        auto directory = open_path(*layer);
+        if (!directory) {
+            return std::unexpected(directory.error());
+        }
+        lower += (lower.empty() ? "" : ":") + by_descriptor(directory->get());
+        directories.push_back(std::move(*directory));
+    }
+    const auto upper = open_path(instances.path(instance, "upper")),
+               work = open_path(instances.path(instance, "work"));
+    if (!upper || !work) {
+        return std::unexpected(upper ? work.error() : upper.error());
+    }
+    auto options = fmt::format("lowerdir={},upperdir={},workdir={}", lower, by_descriptor(upper->get()),
+                               by_descriptor(work->get()));
+    if (image::in_user_namespace()) {
+        options += ",userxattr";
+    }
+    // A device in an image is none: those of /dev are the runtime's.
+    if (mount("overlay", root.c_str(), "overlay", MS_NODEV, options.c_str()) != 0) {
+        return fail_errno("mount the root of container", instance.name);
+    }
+    return {};
+}
+
+// The way without overlayfs: the layers one over the other in a directory, made once.
+Result<void> copy_layers(const Instances& instances, const Instance& instance, const std::string& root) {
+    const auto flat = instances.path(instance, "flat"), half = flat + ".half";
+    if (access(flat.c_str(), F_OK) != 0) {
+        const auto image = instances.store().find(instance.settings.image_id, {});
+        const auto loaded =
+            image ? instances.store().load(image->target, image::Platform::host(), instance.settings.image)
+                  : Result<image::Image>(std::unexpected(image.error()));
+        if (!loaded) {
+            return std::unexpected(loaded.error());
+        }
+        if (auto removed = remove_tree(half); !removed) {
+            return removed;
+        }
+        if (auto made = make_directories(half, 0755); !made) {
+            return made;
+        }
+        const FileDescriptor directory(open(half.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (auto unpacked = image::unpack_image_into(instances.store(), *loaded, directory.get());
+            !unpacked) {
+            return unpacked;
+        }
+        if (rename(half.c_str(), flat.c_str()) != 0) {
+            return fail_errno("make", flat);
+        }
+    }
+    if (mount(flat.c_str(), root.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+        return fail_errno("mount the root of container", instance.name);
+    }
+    return {};
+}
+
+} // namespace
+
+Result<void> hide_mounts() {
+    if (unshare(CLONE_NEWNS) != 0) {
+        return fail_errno("make", "a mount namespace");
+    }
+    // What the host mounts later is seen here; what is mounted here is not seen there.
+    if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+        return fail_errno("separate", "the mounts of the container");
+    }
+    return {};
+}
+
+Result<std::string> mount_root(const Instances& instances, const Instance& instance) {
+    if (!instance.settings.rootfs.empty()) {
+        return instance.settings.rootfs;
+    }
+    const auto root = instances.path(instance, "root");
+    const bool was_copied = access(instances.path(instance, "flat").c_str(), F_OK) == 0;
+    auto mounted = was_copied ? Result<void>(fail("copied", {})) : mount_overlay(instances, instance, root);
+    if (!mounted && (was_copied || mounted.error().code == ENODEV || mounted.error().code == EINVAL)) {
+        mounted = copy_layers(instances, instance, root);
+    }
+    if (!mounted) {
+        return std::unexpected(mounted.error());
+    }
+    return root;
+}
+
+} // namespace strata::instance

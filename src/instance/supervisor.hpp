@@ -1,0 +1,69 @@
+// What a monitor does: one container from its start to its end.
+#pragma once
+
+#include "instance/instances.hpp"
+#include "instance/log.hpp"
+#include "instance/network/network.hpp"
+#include "instance/runtime.hpp"
+
+#include <array>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+
+namespace strata::instance {
+
+class Supervisor {
+public:
+    // Takes the directories by name: what its parent had open is closed. `attached` is a socket, or nothing.
+    Supervisor(std::string directory, std::string store, std::string id, FileDescriptor attached);
+
+    // Makes the container and starts its program.
+    [[nodiscard]] Result<void> begin();
+    // Until the container has ended, and is not to be started again.
+    void watch();
+
+private:
+    struct Client {
+        FileDescriptor socket;
+        std::deque<std::string> queue{};
+        std::size_t queued = 0;
+        bool gone = false;
+    };
+
+    [[nodiscard]] Result<Instances> open_state() const;
+    [[nodiscard]] Result<void> prepare();
+    [[nodiscard]] Result<void> start_container();
+    [[nodiscard]] Result<Streams> make_streams(std::list<FileDescriptor>& inside);
+    [[nodiscard]] Result<void> write_bundle(const Instances& instances);
+    void watch_once();
+    void record_end();
+    [[nodiscard]] bool wants_restart();
+    void clean_up();
+
+    void reap();
+    void accept_client();
+    void read_output(FileDescriptor& file, std::string_view stream);
+    void tell(char kind, std::string_view data);
+    void read_client(Client& client);
+    static void write_client(Client& client);
+    void write_input();
+    void end_clients();
+    [[nodiscard]] bool congested() const;
+
+    std::string directory_, store_, id_, path_;
+    Runtime runtime_;
+    Instance instance_{};
+    FileDescriptor lock_{}, signals_{}, listener_{};
+    FileDescriptor input_{}, output_{}, error_{}; // the monitor's ends; a terminal is input and output
+    std::string root_{}, pending_input_{};
+    bool end_of_input_ = false;
+    std::list<Client> clients_{};
+    std::optional<LogWriter> log_{};
+    std::optional<Connection> network_{};
+    std::optional<int> exit_code_{};
+    pid_t ports_ = 0; // the process that passes on what comes to published ports
+};
+
+} // namespace strata::instance

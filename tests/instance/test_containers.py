@@ -1,0 +1,419 @@
+"""Containers as users run them: an image with busybox, made and imported here."""
+import json
+import os
+import pty
+import select
+import signal
+import socket
+import subprocess
+import tarfile
+import time
+import unittest
+from pathlib import Path
+
+from tools import Host, run, tar
+
+BUSYBOX = Path("/bin/busybox")
+
+
+def busybox_root():
+    """A root file system's archive with every applet of busybox."""
+    entries = []
+    for name in ("bin", "etc", "tmp", "proc", "sys", "dev", "root", "home"):
+        info = tarfile.TarInfo(name)
+        info.type, info.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+        entries.append(info)
+    program = tarfile.TarInfo("bin/busybox")
+    program.mode = 0o755
+    entries.append((program, BUSYBOX.read_bytes()))
+    for applet in run(BUSYBOX, "--list").split():
+        if applet != "busybox":
+            info = tarfile.TarInfo(f"bin/{applet}")
+            info.type, info.linkname = tarfile.SYMTYPE, "busybox"
+            entries.append(info)
+    for name, text in (("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1001:u:/home/user:/bin/sh\n"),
+                       ("etc/group", "root:x:0:\nusers:x:1001:\nextra:x:2000:user\n"), ("etc/kept", "image\n")):
+        entries.append((name, text.encode()))
+    return tar(*entries)
+
+
+class ContainerTest(unittest.TestCase):
+    def setUp(self):
+        self.host = Host()
+        self.addCleanup(self.host.__exit__)
+        self.addCleanup(self.remove_all)
+        self.host.environment["STRATA_STATE"] = str(self.host / "state")
+        self.host.environment.pop("SOURCE_DATE_EPOCH")
+        (self.host / "root.tar").write_bytes(busybox_root())
+        self.host.strata("import", "-c", 'CMD ["sh"]', self.host / "root.tar", "box")
+
+    def remove_all(self):
+        self.host.write_settings()
+        ids = subprocess.run([os.environ["STRATA"], "ps", "-aq"], env=self.host.environment, capture_output=True,
+                             text=True).stdout.split()
+        if ids:
+            subprocess.run([os.environ["STRATA"], "rm", "-f", *ids], env=self.host.environment, capture_output=True)
+
+    def strata(self, *arguments, **options):
+        return self.host.strata(*arguments, **options)
+
+    def run_box(self, *command, options=(), **more):
+        return self.strata("run", "--rm", "--network", "none", *options, "box", *command, **more)
+
+    def start_box(self, *command, options=()):
+        return self.strata("run", "-d", "--network", "none", *options, "box", *command).strip()
+
+    def state_of(self, name):
+        return self.strata("ps", "-a", "--no-trunc", "--filter", f"id={name}", "--format", "{{.State}}").strip()
+
+    def wait_for(self, what):
+        deadline = time.monotonic() + 60
+        while not what():
+            self.assertLess(time.monotonic(), deadline, "it never came to be")
+            time.sleep(0.02)
+
+
+class Running(ContainerTest):
+    def test_output_and_exit_code(self):
+        self.assertEqual(self.run_box("echo", "hello"), "hello\n")
+        self.run_box("sh", "-c", "exit 7", status=7)
+        self.assertEqual(self.strata("ps", "-aq"), "")
+
+    def test_streams_stay_apart(self):
+        done = subprocess.run([os.environ["STRATA"], "run", "--rm", "--network", "none", "box", "sh", "-c",
+                               "echo out; echo err >&2"], env=self.host.environment, capture_output=True, text=True)
+        self.assertEqual((done.stdout, done.stderr), ("out\n", "err\n"))
+
+    def test_standard_input(self):
+        self.assertEqual(self.run_box("cat", options=["-i"], input="some\ntext"), "some\ntext")
+        large = "x" * 1_000_000
+        self.assertEqual(self.run_box("wc", "-c", options=["-i"], input=large).strip(), "1000000")
+        self.assertEqual(self.run_box("cat"), "") # nothing without -i
+
+    def test_large_output(self):
+        self.assertEqual(len(self.run_box("sh", "-c", "yes | head -c 3000000")), 3_000_000)
+
+    def test_programs_that_are_not_there(self):
+        self.run_box("no-such-program", status=127)
+        self.run_box("/etc/passwd", status=126)
+        self.strata("run", "--rm", "--pull", "never", "no-such-image", status=125)
+        self.assertEqual(self.strata("ps", "-aq"), "")
+
+    def test_terminal(self):
+        master, slave = pty.openpty()
+        self.host.write_settings()
+        process = subprocess.Popen([os.environ["STRATA"], "run", "-it", "--rm", "--network", "none", "box", "sh"], stdin=slave,
+                                   stdout=slave, stderr=slave, env=self.host.environment)
+        os.close(slave)
+        output = b""
+
+        def expect(text):
+            nonlocal output
+            while text not in output:
+                self.assertTrue(select.select([master], [], [], 60)[0], output)
+                output += os.read(master, 4096)
+        expect(b"#")
+        os.write(master, b"tty; echo $((6*7)); exit 5\n")
+        expect(b"/dev/pts/0")
+        expect(b"42")
+        self.assertEqual(process.wait(60), 5)
+        os.close(master)
+
+    def test_identity(self):
+        self.assertEqual(self.run_box("id", "-u").strip(), "0")
+        self.assertEqual(self.run_box("sh", "-c", "id -u; id -g; id -G; echo $HOME", options=["-u", "user"]).split(),
+                         ["1000", "1001", "1001", "2000", "/home/user"])
+        self.assertEqual(self.run_box("id", "-u", options=["-u", "77:88"]).strip(), "77")
+        self.assertIn("there is no user 'nobody-here'",
+                      self.host.refused_with(125, "run", "--rm", "-u", "nobody-here", "--network", "none", "box", "id"))
+
+    def test_environment_and_directory(self):
+        (self.host / "env").write_text("# comment\nFROM_FILE=1\n")
+        text = self.run_box("env", options=["-e", "A=b c", "-e", "A=d", "--env-file", self.host / "env", "--hostname", "h"])
+        for line in ("A=d", "FROM_FILE=1", "HOSTNAME=h", "HOME=/root"):
+            self.assertIn(line + "\n", text)
+        self.assertNotIn("A=b", text)
+        self.assertEqual(self.run_box("pwd", options=["-w", "/tmp"]).strip(), "/tmp")
+        self.assertEqual(self.run_box("hostname", options=["--hostname", "h"]).strip(), "h")
+
+    def test_options_of_the_program_are_its_own(self):
+        self.assertEqual(self.run_box("echo", "--rm", "-it", "--help").strip(), "--rm -it --help")
+
+    def test_isolation(self):
+        self.assertEqual(self.run_box("sh", "-c", "echo $$").strip(), "1")
+        self.assertEqual(self.run_box("sh", "-c", "ls /proc | grep -c '^[0-9]'").strip(), "3")
+        status = self.run_box("cat", "/proc/self/status")
+        self.assertIn("CapBnd:\t00000000a80425fb", status) # the fourteen
+        self.assertIn("Seccomp:\t2", status)
+        self.run_box("sh", "-c", "test ! -s /proc/kcore && ! echo 1 > /proc/sysrq-trigger && ! mount -t tmpfs x /tmp")
+        self.run_box("unshare", "-U", "true", status=1)
+        self.run_box("ls", "/sys/firmware")
+
+    def test_capabilities(self):
+        bounding = lambda *options: self.run_box("grep", "CapBnd", "/proc/self/status", options=options).split()[1]
+        self.assertEqual(bounding("--cap-drop", "ALL"), "0000000000000000")
+        self.assertEqual(bounding("--cap-drop", "ALL", "--cap-add", "chown"), "0000000000000001")
+        self.assertEqual(bounding("--cap-add", "NET_ADMIN"), "00000000a80435fb")
+        self.assertIn("no capability", self.host.refused_with(125, "run", "--cap-add", "NONSENSE", "box", "true"))
+
+    def test_read_only_and_tmpfs(self):
+        self.run_box("touch", "/x", options=["--read-only"], status=1)
+        self.run_box("touch", "/tmp/x", options=["--read-only", "--tmpfs", "/tmp"])
+        self.assertIn("size=2048k", self.run_box("grep", "/small", "/proc/mounts", options=["--tmpfs", "/small:size=2m"]))
+
+    def test_limits(self):
+        memory = self.run_box("cat", "/proc/self/cgroup")
+        self.assertTrue(memory)
+        self.assertIn("64", self.run_box("sh", "-c", "ulimit -n", options=["--ulimit", "nofile=64:128"]))
+        self.run_box("sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1", options=["-m", "16m", "--memory-swap", "16m"],
+                     status=137)
+
+    def test_files_of_the_host(self):
+        (self.host / "data").mkdir()
+        (self.host / "data/in").write_text("from the host")
+        self.assertEqual(self.run_box("cat", "/data/in", options=["-v", f"{self.host / 'data'}:/data"]), "from the host")
+        self.run_box("touch", "/data/x", options=["-v", f"{self.host / 'data'}:/data:ro"], status=1)
+        self.run_box("touch", "/data/y", options=["--mount", f"type=bind,source={self.host / 'data'},target=/data"])
+        self.assertTrue((self.host / "data/y").exists())
+        self.host.refused_with(125, "run", "--mount", "type=bind,source=/no/such/place,target=/x", "box", "true")
+
+    def test_volumes(self):
+        self.run_box("sh", "-c", "echo kept > /v/file", options=["-v", "things:/v"])
+        self.assertEqual(self.run_box("cat", "/v/file", options=["-v", "things:/v"]), "kept\n")
+        self.assertEqual(self.run_box("ls", "/v", options=["-v", "etc:/v"]), "")
+        self.assertEqual(self.run_box("cat", "/etc/kept", options=["-v", "copy:/etc"]), "image\n") # begins with the image's
+        self.assertEqual(self.strata("volume", "ls", "-q").split(), ["copy", "etc", "things"])
+        name = self.start_box("sleep", "1000", options=["-v", "things:/v"])
+        self.assertIn("is used by container", self.host.refused("volume", "rm", "things"))
+        self.strata("rm", "-f", name)
+        self.strata("volume", "rm", "things")
+
+    def test_a_directory_as_root(self):
+        (self.host / "root").mkdir()
+        run("tar", "-C", self.host / "root", "-xf", self.host / "root.tar")
+        self.assertEqual(self.strata("run", "--rm", "--network", "none", "--rootfs", self.host / "root", "cat", "/etc/kept"),
+                         "image\n")
+
+    def test_image_stays_as_it_is(self):
+        self.run_box("sh", "-c", "echo changed > /etc/kept; rm /bin/ls")
+        self.assertEqual(self.run_box("cat", "/etc/kept"), "image\n")
+        self.run_box("ls", "/")
+
+
+class Living(ContainerTest):
+    def test_start_stop_and_logs(self):
+        name = self.start_box("sh", "-c", "echo one; echo two >&2; trap 'echo bye; exit 3' TERM; while true; do sleep 0.1; done",
+                              options=["--name", "it"])
+        self.assertEqual(len(name), 64)
+        self.wait_for(lambda: "one" in self.strata("logs", "it"))
+        self.assertEqual(self.state_of(name), "running")
+        self.strata("stop", "it")
+        self.assertEqual(self.state_of(name), "exited")
+        self.assertEqual(self.strata("wait", "it").strip(), "3")
+        self.assertIn("bye", self.strata("logs", "it"))
+        self.assertIn("Exited (3)", self.strata("ps", "-a"))
+        self.strata("start", "it")
+        self.assertEqual(self.state_of(name), "running")
+        self.strata("kill", "it")
+        self.assertEqual(self.strata("wait", "it").strip(), "137")
+        self.strata("rm", "it")
+        self.assertEqual(self.strata("ps", "-aq"), "")
+
+    def test_exec(self):
+        name = self.start_box("sleep", "1000", options=["-e", "A=b"])
+        self.assertEqual(self.strata("exec", name, "sh", "-c", "echo $A; hostname").split(), ["b", name[:12]])
+        self.strata("exec", name, "sh", "-c", "exit 9", status=9)
+        self.assertEqual(self.strata("exec", "-i", name, "cat", input="through"), "through")
+        self.assertEqual(self.strata("exec", "-u", "user", "-w", "/tmp", "-e", "C=d", name, "sh", "-c", "id -u; pwd; echo $C").split(),
+                         ["1000", "/tmp", "d"])
+        self.strata("exec", "-d", name, "sh", "-c", "echo > /done")
+        self.strata("exec", name, "sh", "-c", "while [ ! -e /done ]; do sleep 0.05; done")
+        self.assertIn("does not run", self.host.refused("exec", self.strata("create", "box").strip(), "true"))
+
+    def test_pause(self):
+        name = self.start_box("sleep", "1000")
+        self.strata("pause", name)
+        self.assertEqual(self.state_of(name), "paused")
+        self.assertIn("paused", self.host.refused("exec", name, "true"))
+        self.strata("unpause", name)
+        self.assertEqual(self.strata("exec", name, "echo", "again"), "again\n")
+
+    def test_attach(self):
+        name = self.start_box("sh", "-c", "read line; echo got $line; exit 4", options=["-i"])
+        self.assertIn("got word", self.strata("attach", name, input="word\n", status=4))
+
+    def test_copies(self):
+        name = self.start_box("sleep", "1000")
+        (self.host / "in").write_text("inward")
+        self.strata("cp", self.host / "in", f"{name}:/tmp/")
+        self.assertEqual(self.strata("exec", name, "cat", "/tmp/in"), "inward")
+        self.strata("exec", name, "sh", "-c", "mkdir -p /d/e; echo outward > /d/e/f; ln -s /etc/shadow /d/link; ln -s / /d/up")
+        self.strata("cp", f"{name}:/d", self.host / "out")
+        self.assertEqual((self.host / "out/e/f").read_text(), "outward\n")
+        self.assertTrue((self.host / "out/link").is_symlink())
+        self.assertIn("No such file", self.host.refused("cp", f"{name}:/d/link", self.host / "shadow")) # the container's own
+        self.strata("stop", "-t", "0", name)
+        self.strata("cp", f"{name}:/d/e/f", self.host / "stopped")
+        self.assertEqual((self.host / "stopped").read_text(), "outward\n")
+
+    def test_diff_commit_and_export(self):
+        name = self.strata("run", "-d", "--network", "none", "box", "sh", "-c",
+                           "echo new > /tmp/new; rm /etc/kept; echo more >> /etc/passwd").strip()
+        self.strata("wait", name)
+        changes = self.strata("diff", name).splitlines()
+        for line in ("A /tmp/new", "D /etc/kept", "C /etc/passwd", "C /etc"):
+            self.assertIn(line, changes)
+        self.strata("commit", "-c", 'CMD ["cat", "/tmp/new"]', name, "box:mine")
+        self.assertEqual(self.strata("run", "--rm", "--network", "none", "box:mine"), "new\n")
+        self.strata("run", "--rm", "--network", "none", "box:mine", "test", "!", "-e", "/etc/kept")
+        self.strata("export", "-o", self.host / "flat.tar", name)
+        with tarfile.open(self.host / "flat.tar") as archive:
+            self.assertIn("tmp/new", archive.getnames())
+            self.assertNotIn("etc/kept", archive.getnames())
+
+    def test_names(self):
+        self.strata("create", "--name", "one", "box")
+        self.assertIn("is used by container", self.host.refused_with(1, "create", "--name", "one", "box"))
+        self.strata("rename", "one", "two")
+        self.assertEqual(self.strata("ps", "-a", "--format", "{{.Names}}").strip(), "two")
+        self.assertIn("no container 'one'", self.host.refused("start", "one"))
+        self.assertIn("is no name", self.host.refused("rename", "two", "a/b"))
+
+    def test_images_of_containers_stay(self):
+        name = self.start_box("sleep", "1000")
+        self.strata("rmi", "-f", "box")
+        self.strata("prune", "-a", "-f")
+        self.assertEqual(self.strata("exec", name, "cat", "/etc/kept"), "image\n")
+        self.strata("restart", "-t", "0", name)
+        self.assertEqual(self.strata("exec", name, "cat", "/etc/kept"), "image\n")
+
+    def test_restart_policy(self):
+        name = self.start_box("sh", "-c", "echo run; exit 1", options=["--restart", "on-failure:2"])
+        self.wait_for(lambda: self.strata("logs", name).count("run") == 3 and self.state_of(name) == "exited")
+        forever = self.start_box("sh", "-c", "echo run; sleep 0.1", options=["--restart", "always"])
+        self.wait_for(lambda: self.strata("logs", forever).count("run") > 2)
+        self.strata("stop", "-t", "0", forever)
+        self.assertEqual(self.state_of(forever), "exited")
+
+    def test_log_rotation(self):
+        name = self.strata("run", "-d", "--network", "none", "--log-opt", "max-size=4k", "--log-opt", "max-file=2", "box", "sh", "-c",
+                           "for i in $(seq 1000); do echo line $i; done").strip()
+        self.strata("wait", name)
+        text = self.strata("logs", name)
+        self.assertTrue(text.endswith("line 1000\n"))
+        self.assertNotIn("line 1\n", text)
+        self.assertEqual(self.strata("logs", "--tail", "2", name), "line 999\nline 1000\n")
+        files = sorted(path.name for path in (self.host / f"state/containers/{name}").glob("log.json*"))
+        self.assertEqual(files, ["log.json", "log.json.1"])
+
+    def test_followed_logs(self):
+        name = self.start_box("sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.2; done")
+        self.assertEqual(self.strata("logs", "-f", name), "1\n2\n3\n")
+
+    def test_top_and_inspection(self):
+        name = self.start_box("sleep", "1234")
+        self.assertIn("sleep 1234", self.strata("top", name))
+        self.assertEqual(self.strata("ps", "-q").strip(), name[:12])
+        self.assertEqual(self.strata("ps", "--filter", "status=exited", "-q"), "")
+
+    def test_limits_change(self):
+        name = self.start_box("sleep", "1000", options=["-m", "64m"])
+        self.strata("update", "--memory", "32m", "--memory-swap", "32m", "--pids-limit", "50", name)
+        pids = next(Path("/sys/fs/cgroup").glob(f"**/{name}/pids.max"), None)
+        self.assertIsNotNone(pids)
+        self.assertEqual(pids.read_text().strip(), "50")
+
+
+class Killed(ContainerTest):
+    """Processes that die at any instant; the next one reads the truth."""
+
+    def monitor_of(self, name):
+        lock = os.stat(self.host / f"state/containers/{name}/lock")
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if "FLOCK" in fields and fields[-3].endswith(f":{lock.st_ino}"):
+                return int(fields[-4])
+        return None
+
+    def test_monitors(self):
+        name = self.start_box("sleep", "1000")
+        monitor = self.monitor_of(name)
+        os.kill(monitor, signal.SIGKILL)
+        self.assertEqual(self.state_of(name), "running") # it goes on
+        self.assertEqual(self.strata("exec", name, "echo", "alive"), "alive\n")
+        self.strata("stop", "-t", "0", name)
+        self.assertEqual(self.state_of(name), "exited")
+        self.strata("start", name)
+        self.assertEqual(self.state_of(name), "running")
+        self.assertNotIn(name, Path("/proc/mounts").read_text())
+
+    def test_users_of_a_terminal(self):
+        process = self.host.start("run", "--network", "none", "--name", "it", "box", "sh", "-c", "echo up; sleep 1000")
+        self.wait_for(lambda: "up" in process.stdout.readline())
+        process.kill()
+        process.communicate()
+        self.assertIn("Up", self.strata("ps"))
+
+    def test_random_kills(self):
+        for delay in range(25):
+            process = self.host.start("run", "--rm", "--network", "none", "box", "true")
+            try:
+                process.wait(delay / 40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            process.communicate()
+        self.wait_for(lambda: self.strata("ps", "-q") == "")
+        for line in self.strata("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}}").splitlines():
+            name, state = line.split()
+            self.assertIn(state, ("created", "exited"))
+            self.strata("rm", "-f", name)
+        self.assertEqual(self.run_box("echo", "well"), "well\n")
+        self.strata("prune", "-f")
+        self.assertEqual(list((self.host / "state/containers").iterdir()), [])
+        self.assertEqual(list((self.host / "store/pins").iterdir()), [])
+
+    def test_concurrent_runs(self):
+        runs = [self.host.start("run", "--rm", "--network", "none", "box", "echo", str(i)) for i in range(8)]
+        for i, process in enumerate(runs):
+            output, errors = process.communicate(timeout=100)
+            self.assertEqual((process.returncode, output, errors), (0, f"{i}\n", ""))
+        self.assertEqual(self.strata("ps", "-aq"), "")
+
+
+class Networks(ContainerTest):
+    def test_none_and_host(self):
+        self.assertEqual(self.run_box("ls", "/sys/class/net").split(), ["lo"])
+        mine = sorted(path.name for path in Path("/sys/class/net").iterdir() if path.name != "bonding_masters")
+        seen = self.strata("run", "--rm", "--network", "host", "box", "ls", "/sys/class/net").split()
+        self.assertTrue(set(mine) & set(seen))
+
+    def test_bridge(self):
+        server = self.strata("run", "-d", "box", "sh", "-c", "echo served > /tmp/index.html; httpd -f -p 80 -h /tmp").strip()
+        address = self.strata("exec", server, "sh", "-c", "ip -4 addr show eth0 | grep -o '172[0-9.]*' | head -1").strip()
+        self.assertTrue(address.startswith("172.29."))
+        fetch = f"until wget -q -O - http://{address}/index.html; do sleep 0.1; done"
+        self.assertEqual(self.strata("run", "--rm", "box", "sh", "-c", fetch), "served\n")
+        self.assertIn(address, self.strata("exec", server, "cat", "/etc/hosts"))
+        # The network of another container:
+        self.assertEqual(self.strata("run", "--rm", "--network", f"container:{server}", "box", "wget", "-q", "-O", "-",
+                                     "http://127.0.0.1/index.html"), "served\n")
+
+    def test_published_ports(self):
+        server = self.strata("run", "-d", "-p", "127.0.0.1::80", "box", "sh", "-c",
+                             "echo served > /tmp/index.html; httpd -f -p 80 -h /tmp").strip()
+        self.strata("exec", server, "sh", "-c", "until wget -q -O /dev/null http://127.0.0.1/index.html; do sleep 0.1; done")
+        place = self.strata("port", server).split(" -> ")[1].strip()
+        self.assertTrue(place.startswith("127.0.0.1:"))
+        self.assertEqual(run("curl", "-sf", f"http://{place}/index.html"), "served\n")
+        self.strata("rm", "-f", server)
+        with socket.socket() as probe:
+            self.assertNotEqual(probe.connect_ex(("127.0.0.1", int(place.split(":")[1]))), 0)
+
+    def test_nothing_is_left(self):
+        before = {path.name for path in Path("/sys/class/net").iterdir()}
+        self.strata("run", "--rm", "box", "true")
+        self.assertEqual({path.name for path in Path("/sys/class/net").iterdir()} - before - {"strata0"}, set())
+
+
+if __name__ == "__main__":
+    unittest.main()
