@@ -1,6 +1,7 @@
 #include "isa.hpp"
 
 #include "cpu/x86/isa_features.hpp"
+#include "host_delivery.hpp"
 
 #include <algorithm>
 #include <cpuid.h>
@@ -135,6 +136,9 @@ std::string_view reason_to_skip(const ZydisDecodedInstruction& instruction, cons
     const auto excluded = std::ranges::find(exclusions, instruction.mnemonic, &Exclusion::mnemonic);
     if (excluded != exclusions.end()) {
         return excluded->reason;
+    }
+    if (const auto reason = not_delivered_by_processor(instruction.mnemonic); !reason.empty()) {
+        return reason;
     }
     if (!cpu::x86::has_instruction(model, instruction)) {
         return "the model lacks it";
