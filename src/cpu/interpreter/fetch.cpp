@@ -127,6 +127,7 @@ Block* Cpu::fresh_instruction(std::uint64_t linear, const FetchEntry& page) {
     }
     fresh_insn_ = result.insn;
     fresh_block_.linear = linear;
+    fresh_block_.links = {}; // what it led to may have been freed since
     fresh_block_.insns = &fresh_insn_;
     fresh_block_.count = 1;
     fresh_block_.bytes = result.insn.length;
