@@ -69,7 +69,10 @@ Result<void> Runtime::call(std::vector<std::string> arguments, const Streams& st
     sigset_t none;
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    sigset_t all; // the monitor ignores what its container must not
+    sigfillset(&all);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     pid_t child = 0;
     const int failure =
         posix_spawnp(&child, program_.c_str(), &actions, &attributes, pointers.data(), environ);

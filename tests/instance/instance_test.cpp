@@ -181,7 +181,8 @@ TEST(Capabilities, AreDockersByDefault) {
 TEST(SeccompProfile, OpensWhatCapabilitiesAreFor) {
     const auto names = [](const std::vector<std::string>& capabilities) {
         std::set<std::string> allowed;
-        for (const auto& rule : default_seccomp_profile(capabilities)["syscalls"]) {
+        const auto profile = default_seccomp_profile(capabilities);
+        for (const auto& rule : profile["syscalls"]) {
             if (rule["action"] == "SCMP_ACT_ALLOW" && !rule.contains("args")) {
                 allowed.insert(rule["names"].begin(), rule["names"].end());
             }
