@@ -34,7 +34,7 @@ class Completion(unittest.TestCase):
 
     def test_options(self):
         self.assertEqual(self.complete("run", "--ker"), ["--kernel"])
-        self.assertEqual(sorted(self.complete("run", "--cp")), ["--cpu", "--cpus"])
+        self.assertEqual(sorted(self.complete("run", "--cp")), ["--cpu", "--cpu-shares", "--cpus", "--cpuset-cpus", "--cpuset-mems"])
         self.assertEqual(self.complete("run", "--kernel", "x", "--no-"), ["--no-reboot"])
         self.assertEqual(self.complete("cpus", "--ker"), [])
         self.assertIn("-p", self.complete("run", "-"))
@@ -45,7 +45,7 @@ class Completion(unittest.TestCase):
             (["run", "--cpu", "=", "k6"], ["k6-2"]),
             (["run", "--engine", "int"], ["interpreter"]),
             (["run", "--engine", "="], None),
-            (["run", "--net", ""], ["user", "none"]),
+            (["run", "--net", ""], ["user", "bridge", "none", "host", "container:"]),
             (["run", "--board", ""], ["micro"]),
             (["run", "--trace", "ex"], ["exceptions"]),
             (["run", "--serial", "s"], ["stdio", "socket:", "socket:"]),
@@ -83,7 +83,7 @@ class Completion(unittest.TestCase):
             shell.expect("^Make an empty disk image")
             shell.type("strata run --kern\tvml\t--engine interp\t--help | head -n 1\n")
             shell.expect(r"strata run --kernel vmlinuz --engine interpreter --help")
-            shell.expect("^Boot a kernel")
+            shell.expect("^Run a container of an image, or a virtual machine")
             shell.type("exit\n")
 
 

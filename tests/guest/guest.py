@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STRATA = Path(os.environ.get("STRATA", ROOT / "build/release/bin/strata"))
 GUESTS = Path(os.environ.get("STRATA_GUESTS", ROOT / "build/guest"))
 # What the tests run on: STRATA_ENGINE, and where a test does not care STRATA_CPUS processors.
-ENGINE = ["--engine", os.environ.get("STRATA_ENGINE", "auto")]
+ENGINE = ["--engine", os.environ.get("STRATA_ENGINE", "interpreter")]
 CPUS = ["--cpus", os.environ.get("STRATA_CPUS", "1")]
 # Host seconds for one step; a busy or sanitized host may raise it.
 PATIENCE = float(os.environ.get("STRATA_TEST_PATIENCE", "300"))

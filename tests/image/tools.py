@@ -61,7 +61,9 @@ class Host:
         return self.directory / name
 
     def write_settings(self):
-        (self / "registries.json").write_text(json.dumps(self.settings))
+        new = self / f"registries.json.{os.getpid()}"
+        new.write_text(json.dumps(self.settings))
+        new.rename(self / "registries.json")  # others may be reading it
 
     def strata(self, *arguments, status=0, **options):
         self.write_settings()

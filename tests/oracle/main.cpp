@@ -24,7 +24,9 @@ interpreter; every architecturally defined bit of registers, flags, memory and e
   --filter WHAT    only cases whose first instruction is of a mnemonic ("add"), of a form ("add r32, m32"),
                    or of the forms that begin so ("vpgather*"); may be repeated
   --length N       at most N instructions in a case (default 4; the result is compared after the last)
-  --mode 64|32|16  width of the code (default 64); the host may have no 32- and 16-bit code segments
+  --mode 64|32|16  width of the code (default 64)
+  --own-segments   32- and 16-bit code natively in code segments of that width, where the host has them;
+                   otherwise as its 64-bit equivalent
   --max-differences N   stop after so many (default 20)
   --coverage FILE  writes how often each form was compared, and why others were not
   --engine NAME    the engine to judge (default interpreter)
@@ -94,6 +96,9 @@ bool parse_option(std::string_view name, std::string_view value, Arguments& a) {
 bool parse_switch(std::string_view name, Arguments& a) {
     if (name == "--native-only") {
         return a.options.native_only = true;
+    }
+    if (name == "--own-segments") {
+        return a.options.own_segments = true;
     }
     if (name == "--verbose") {
         return a.options.verbose = true;

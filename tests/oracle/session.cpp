@@ -90,14 +90,12 @@ Result<std::unique_ptr<Session>> Session::create(Options options) {
     return session;
 }
 
-// A host without narrow code segments runs 64-bit equivalents.
+// Narrow code runs as its 64-bit equivalent: hosts whose own segments are the processor's and not a
+// hypervisor's are rare, and the judge should be the same everywhere.
 Result<void> Session::start_native(const std::array<std::uint8_t, page>& constant) {
-    auto native = NativeProcessor::start(options_.native_program, options_.width, constant);
-    if (!native && options_.width != 64) {
-        fmt::print("{}; cases run as their 64-bit equivalents\n", native.error().message);
-        transposed_ = true;
-        native = NativeProcessor::start(options_.native_program, 64, constant);
-    }
+    const unsigned width = options_.own_segments ? options_.width : 64;
+    transposed_ = width != options_.width;
+    auto native = NativeProcessor::start(options_.native_program, width, constant);
     if (!native) {
         return std::unexpected(native.error());
     }

@@ -26,7 +26,8 @@ struct Options {
     std::string native_program{};
     unsigned differences_shown = 20;
     bool verbose = false;
-    bool native_only = false; // run each case twice natively instead
+    bool own_segments = false; // narrow code natively in code segments of its width, where the host has them
+    bool native_only = false;  // run each case twice natively instead
 };
 
 struct FormCount {

@@ -483,7 +483,7 @@ void define_create(CLI::App& command, CreateOptions& o) {
          {"--hostname", &o.hostname, "Host name", "NAME"},
          {"--domainname", &o.domainname, "NIS domain name", "NAME"},
          {"--net,--network", &o.network, "Network (a machine: user, none)",
-          "bridge|none|host|container:NAME"},
+          "user|bridge|none|host|container:NAME"},
          {"-m,--memory", &o.memory, "Memory (a machine without it: 512M)", "SIZE"},
          {"--memory-swap", &o.memory_swap, "Memory and swap together; -1 without end", "SIZE"},
          {"--memory-reservation", &o.memory_reservation, "Memory to be kept for it", "SIZE"},

@@ -63,7 +63,7 @@ struct Named {
 
 void define_diff(CLI::App& command, Named& options) {
     command.add_option("CONTAINER", options.name, "Name or ID")->required();
-    command.footer("A: added, C: changed, D: removed.");
+    command.footer("A: added, C: changed, D: removed.\n\nExample:\n  strata diff web");
 }
 
 Result<int> diff(const instance::Instances& instances, Named& options) {

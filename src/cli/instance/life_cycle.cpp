@@ -20,11 +20,13 @@ struct Names {
 
 void define(CLI::App& command, Names& options) {
     command.add_option("CONTAINER", options.names, "Name, ID, or the beginning of an ID")->required();
+    command.footer("Example:\n  strata " + command.get_name() + " web");
 }
 
 void define_start(CLI::App& command, Names& options) {
     define(command, options);
     command.add_flag("-a,--attach", options.attach, "Show what it writes, and end with its exit code");
+    command.footer("Examples:\n  strata start web\n  strata start -a job");
 }
 
 void define_stop(CLI::App& command, Names& options) {
@@ -36,12 +38,14 @@ void define_stop(CLI::App& command, Names& options) {
 void define_kill(CLI::App& command, Names& options) {
     define(command, options);
     command.add_option("-s,--signal", options.signal, "Signal")->type_name("SIGNAL")->capture_default_str();
+    command.footer("Examples:\n  strata kill web\n  strata kill -s HUP web");
 }
 
 void define_rm(CLI::App& command, Names& options) {
     define(command, options);
     command.add_flag("-f,--force", options.force, "Also one that runs");
     command.add_flag("-v,--volumes", options.volumes, "With its volumes that have no name");
+    command.footer("Examples:\n  strata rm web\n  strata rm -f web worker");
 }
 
 Result<int> start(const instance::Instances& instances, Names& options) {
@@ -110,6 +114,7 @@ struct Renaming {
 void define_rename(CLI::App& command, Renaming& options) {
     command.add_option("CONTAINER", options.from, "Name or ID")->required();
     command.add_option("NAME", options.to, "Its new name")->required();
+    command.footer("Example:\n  strata rename web old-web");
 }
 
 Result<int> rename(const instance::Instances& instances, Renaming& options) {

@@ -73,7 +73,8 @@ void define_attach(CLI::App& command, AttachCommand& options) {
     command.add_flag("--no-stdin", options.no_input, "Only show what it writes");
     command.add_flag("!--sig-proxy", options.no_signals,
                      "Send it the signals that arrive here (--sig-proxy=false: do not)");
-    command.footer("Ctrl-P Ctrl-Q leaves a container with a terminal running.");
+    command.footer(
+        "Ctrl-P Ctrl-Q leaves a container with a terminal running.\n\nExample:\n  strata attach web");
 }
 
 Result<int> attach(const instance::Instances& instances, AttachCommand& options) {

@@ -183,6 +183,7 @@ struct Named {
 
 void define_named(CLI::App& command, Named& options) {
     command.add_option("CONTAINER", options.name, "Name or ID")->required();
+    command.footer("Example:\n  strata " + command.get_name() + " web");
 }
 
 Result<int> top(const instance::Instances& instances, Named& options) {

@@ -18,17 +18,22 @@ struct Options {
 
 void define_names(CLI::App& command, Options& options) {
     command.add_option("VOLUME", options.names, "Name")->required();
+    command.footer("Example:\n  strata volume rm pages");
 }
 
 void define_create_volume(CLI::App& command, Options& options) {
     command.add_option("VOLUME", options.names, "Name; without one it gets one");
+    command.footer("Example:\n  strata volume create pages");
 }
 
 void define_list(CLI::App& command, Options& options) {
     command.add_flag("-q,--quiet", options.quiet, "Only the names");
+    command.footer("Example:\n  strata volume ls -q");
 }
 
-void define_nothing(CLI::App& /*command*/, Options& /*options*/) {}
+void define_prune(CLI::App& command, Options& /*options*/) {
+    command.footer("Example:\n  strata volume prune");
+}
 
 Result<int> create(const instance::Instances& instances, Options& options) {
     if (options.names.empty()) {
@@ -92,11 +97,12 @@ Result<int> prune(const instance::Instances& instances, Options& /*options*/) {
 void add_volume(CLI::App& root, Outcome& outcome) {
     auto* command = root.add_subcommand("volume", "Volumes: directories that outlive containers");
     command->require_subcommand(1);
+    command->footer("Example:\n  strata volume create pages");
     add_instance_command<Options>(*command, outcome, "create", "Make volumes", define_create_volume, create);
     add_instance_command<Options>(*command, outcome, "ls", "List volumes", define_list, list);
     add_instance_command<Options>(*command, outcome, "rm", "Remove volumes", define_names, remove);
     add_instance_command<Options>(*command, outcome, "prune", "Remove volumes that no container has",
-                                  define_nothing, prune);
+                                  define_prune, prune);
 }
 
 } // namespace strata::cli
