@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from case import RuntimeTestCase, eventually, not_in
+from case import RuntimeTestCase, cgroups, eventually, not_in
 from oci import mount, new_id
 
 
@@ -211,7 +211,7 @@ class CgroupsTestCase(RuntimeTestCase):
         """Values of a controller's files, whichever version the host has it in."""
         values = {}
         for controller, name in wanted:
-            directory = next(p for p in Path("/sys/fs/cgroup").glob(f"*/**/{container}") if (p / name).exists())
+            directory = next(p for p in cgroups(container) if (p / name).exists())
             values[name] = (directory / name).read_text().strip()
         return values
 
@@ -259,7 +259,7 @@ class CgroupsTestCase(RuntimeTestCase):
         for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
             self.assertIn(line.split(":", 2)[2], (f"/strata-test/{container}-leaf", "/"), line)
         self.runtime("delete", "--force", container)
-        self.assertFalse(list(Path("/sys/fs/cgroup").glob(f"**/{container}-leaf")))
+        self.assertEqual(cgroups(f"{container}-leaf"), [])
 
     def test_view(self):
         bundle = self.bundle(script="ls /sys/fs/cgroup; cat /sys/fs/cgroup/pids/pids.max; mkdir /sys/fs/cgroup/pids/x || echo refused")

@@ -8,12 +8,12 @@ import time
 import unittest
 from pathlib import Path
 
-from case import RuntimeTestCase, eventually, not_in
+from case import RuntimeTestCase, cgroups, eventually, not_in
 from oci import CHOSEN, new_id
 
 
 def cgroup_directories(container):
-    return [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/{container}") if p.is_dir()]
+    return [str(p) for p in cgroups(container)]
 
 
 class LifecycleTestCase(RuntimeTestCase):

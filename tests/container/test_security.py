@@ -9,7 +9,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from case import RuntimeTestCase, eventually
+from case import RuntimeTestCase, cgroups, eventually
 from oci import STRATA_OCI, mount, new_id
 
 
@@ -182,7 +182,7 @@ class MalformedTestCase(RuntimeTestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
         self.assertEqual(os.listdir(self.runtime.root), [])
-        self.assertEqual([p for p in Path("/sys/fs/cgroup").glob(f"**/{container}")], [])
+        self.assertEqual(cgroups(container), [])
         return done.stderr
 
     def test_each_names_its_member(self):
