@@ -70,6 +70,22 @@ public:
     // One instruction and what comes with it: Exit::debug if there is more to do.
     cpu::Exit step();
 
+    // Whether since the start a step wrote over the very instruction that it goes on to repeat. A processor
+    // may take notice at the next repetition or when all are done: stepped it does at once, run freely it
+    // need not.
+    [[nodiscard]] bool repetition_rewritten() const { return repetition_rewritten_; }
+
+    // Whether since the start a step's code reached beyond RAM: how often a device is asked for the same
+    // bytes is not defined.
+    [[nodiscard]] bool fetched_from_device() const { return fetched_from_device_; }
+
+    // Whether page tables are others than at the start, but for their accessed and dirty bits: the TLB may
+    // know the old ones or not.
+    [[nodiscard]] bool tables_changed() const;
+
+    // What RAM holds at CS:RIP, 15 bytes or fewer.
+    [[nodiscard]] std::vector<std::uint8_t> next_code() const;
+
     [[nodiscard]] cpu::Vcpu& vcpu() { return *vcpu_; }
 
     [[nodiscard]] memory::GuestMemory& guest_memory() { return *memory_; }
@@ -91,8 +107,11 @@ private:
     std::unique_ptr<memory::GuestMemory> memory_;
     std::unique_ptr<cpu::Engine> engine_;
     std::unique_ptr<cpu::Vcpu> vcpu_;
+    std::vector<std::byte> tables_;                 // as they were at the start
     const std::vector<std::byte>* world_ = nullptr; // that memory began as
     bool stepping_ = false;
+    bool repetition_rewritten_ = false;
+    bool fetched_from_device_ = false;
     std::atomic<std::uint64_t> runs_{0}; // odd while one is under way
     std::jthread watchdog_;
 };
@@ -101,6 +120,7 @@ private:
 struct Tolerance {
     std::uint64_t flags = 0; // bits of RFLAGS
     bool x87_pointers = false;
+    bool bus_record = false;
 };
 
 // What differs first, empty if nothing does.

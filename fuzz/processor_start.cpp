@@ -14,8 +14,10 @@ constexpr std::uint64_t page = 0x1000;
 // Physical addresses; paging maps all of low memory to itself, but for the odd pages below.
 constexpr std::uint64_t code_at = 0x1000, code_end = 0x3000, stack_top = 0x5000, gdt = 0x5000, ldt = 0x5800,
                         idt = 0x6000, tss = 0x7000, other_tss = 0xA000, handlers = 0xB000;
-constexpr std::uint64_t pml4 = 0x1'0000, pdpt = 0x1'1000, page_directory = 0x1'2000, page_table = 0x1'3000,
-                        old_directory = 0x1'4000, old_table = 0x1'5000, pae_pdpt = 0x1'6000;
+constexpr std::uint64_t pml4 = page_tables, pdpt = pml4 + page, page_directory = pdpt + page,
+                        page_table = page_directory + page, old_directory = page_table + page,
+                        old_table = old_directory + page, pae_pdpt = old_table + page;
+static_assert(pae_pdpt + page == page_tables_end);
 constexpr std::uint64_t odd_pages = 0x2'0000; // their rights differ, see odd_entry()
 
 constexpr std::uint8_t hlt = 0xF4;

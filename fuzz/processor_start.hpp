@@ -15,6 +15,9 @@ namespace strata::fuzz {
 // The guest's RAM: as much from address 0 as that, the rest from 4 GiB.
 inline constexpr std::uint64_t low_ram = 0x4'0000, high_ram = 0x1'0000, all_ram = low_ram + high_ram;
 
+// Where every mode's page tables lie.
+inline constexpr std::uint64_t page_tables = 0x1'0000, page_tables_end = 0x1'7000;
+
 enum class ProcessorMode : std::uint8_t {
     real,
     virtual_8086,

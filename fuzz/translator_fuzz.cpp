@@ -7,7 +7,6 @@
 #include "processor.hpp"
 
 #include <Zydis/Zydis.h>
-#include <array>
 
 namespace {
 
@@ -31,15 +30,7 @@ public:
         const auto width = code64       ? ZYDIS_STACK_WIDTH_64
                            : code.big() ? ZYDIS_STACK_WIDTH_32
                                         : ZYDIS_STACK_WIDTH_16;
-        const std::uint64_t linear = (code64 ? 0 : code.base) + state.rip;
-        std::array<std::uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> bytes{};
-        for (std::size_t i = 0; i < bytes.size(); ++i) {
-            const auto physical =
-                processor.vcpu().translate(code64 ? linear + i : static_cast<std::uint32_t>(linear + i));
-            if (!physical || !processor.guest_memory().read(*physical, &bytes[i], 1)) {
-                break;
-            }
-        }
+        const auto bytes = processor.next_code();
         ZydisDecoder decoder;
         ZydisDecodedInstruction info;
         ZydisDecoderInit(&decoder, mode, width);
@@ -104,10 +95,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Undefined undefined;
     cpu::Exit exit = cpu::Exit::debug;
     for (unsigned i = 0; i < most_steps && exit == cpu::Exit::debug; ++i) {
+        const Undefined before = undefined;
+        const auto retired = reference.vcpu().instructions_retired();
         undefined.note(reference);
-        const auto before = reference.vcpu().instructions_retired();
         exit = reference.step();
-        if (reference.vcpu().instructions_retired() == before) {
+        if (reference.vcpu().instructions_retired() == retired) { // it faulted
+            undefined = before;
             undefined.flags_are_stored();
         }
     }
@@ -115,10 +108,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     translator.start(start);
     const fuzz::Ending found = translator.run();
     translator.check_state();
-    if (!expected.final() || undefined.unknown()) {
+    if (!expected.final() || undefined.unknown() || reference.repetition_rewritten() ||
+        reference.tables_changed()) {
         return 0;
     }
-    const auto state = fuzz::difference(expected, found, {.flags = undefined.flags(), .x87_pointers = true});
+    const auto state = fuzz::difference(
+        expected, found,
+        {.flags = undefined.flags(), .x87_pointers = true, .bus_record = reference.fetched_from_device()});
     const auto what =
         state.empty() ? fuzz::memory_difference(reference.memory(), translator.memory()) : state;
     if (!what.empty()) {

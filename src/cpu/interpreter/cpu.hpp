@@ -33,6 +33,8 @@ namespace strata::cpu::interpreter {
 class Shared; // what the vCPUs of one machine share: memory, the clock, which memory is code
 class Decoder;
 class CodeMailbox;
+struct WalkAccess;
+struct Mapping;
 
 // An architectural exception on its way to the guest; thrown by Cpu::raise, caught by the run loop.
 struct Fault {
@@ -343,9 +345,24 @@ private:
     void read_physical(const Translation& from, void* to, unsigned size);
     void write_physical(const Translation& to, const void* from, unsigned size);
     void ram_written(memory::GuestPhysical address, unsigned size);
+    [[nodiscard]] WalkAccess walk_access(Access access, Rights rights) const;
+    // Walks the page tables and gives the TLB what they say.
     [[nodiscard]] Translation fill(std::uint64_t linear, Access access, Rights rights);
+    // The same before there is an access, which changes nothing that the guest sees: false for a page that
+    // was not accessed yet or must not be read.
+    bool fill_ahead(std::uint64_t linear, Rights rights);
+    Translation enter(std::uint64_t linear, const Mapping& mapping, Access access, Rights rights);
     [[nodiscard]] const FetchEntry&
     fetch_page(std::uint64_t linear); // translates, with the rights to execute
+
+    // Narrow code may run over the end of its 4 GiB: what RIP then has beyond 32 bits goes where it would
+    // show.
+    void wrap_rip() {
+        if (!code64_) {
+            rip() = static_cast<std::uint32_t>(rip());
+        }
+    }
+
     [[nodiscard]] std::uint64_t next_page(std::uint64_t linear) const;
     void select_tlb(); // which set data_tlb_ is, by code_mode_.data
     // The host address of a locked operand in one page of RAM, or null; faults as a write would.

@@ -3,6 +3,7 @@
 #include "base/bytes.hpp"
 #include "cpu/interpreter/cpu.hpp"
 #include "cpu/interpreter/groups.hpp"
+#include "cpu/interpreter/simd/select.hpp"
 #include "cpu/x86/isa_features.hpp"
 
 #include <algorithm>
@@ -282,6 +283,7 @@ Decoder::Result undefined_instruction() {
     result.insn.handler = undefined;
     result.insn.length = 1;
     result.ends_block = true;
+    result.refused = true;
     return result;
 }
 
@@ -342,6 +344,7 @@ Decoder::Result Decoder::decode_anew(const CodeMode& mode, std::span<const std::
         return undefined_instruction();
     }
     result.ends_block = transfers_control(info);
+    result.refused = simd::refuses(result.insn.handler);
     return result;
 }
 

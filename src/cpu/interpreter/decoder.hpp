@@ -28,6 +28,7 @@ public:
         Status status = Status::ok;
         Insn insn{};
         bool ends_block = false; // what follows it in memory need not be executed next
+        bool refused = false;    // in this mode it does nothing but raise #UD or #NM
     };
 
     // For who decodes further what decode() accepted.

@@ -111,6 +111,7 @@ std::uint64_t pushed_flags(const Cpu& cpu, const Event& event) {
 void Cpu::deliver(std::uint8_t vector, EventKind kind, std::uint32_t error_code) {
     Event event{vector, kind, error_code};
     event_delivered();
+    wrap_rip();
     // Each fault in a delivery leads to the next; that ends soon unless task gates lead in a circle.
     constexpr int longest_chain = 16;
     for (int i = 0; i < longest_chain; ++i) {

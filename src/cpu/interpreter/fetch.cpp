@@ -36,9 +36,7 @@ void Cpu::read_code(const FetchEntry& page, std::uint64_t offset, std::span<std:
 }
 
 Block& Cpu::find_block() {
-    if (!code64_) {
-        rip() = static_cast<std::uint32_t>(rip());
-    }
+    wrap_rip();
     const std::uint64_t linear = code_linear();
     const std::uint64_t left = code_bytes_left();
     if (left == 0) {
@@ -61,10 +59,10 @@ Block& Cpu::find_block() {
         block = build_block(linear, page);
     }
     block->linear = linear;
-    // An instruction that crosses pages depends on two translations: it is looked at each time.
-    block->generation = block->second_page != Block::dead ? 0
-                        : page.global                     ? global_generation_
-                                                          : generation_;
+    // An instruction that crosses pages depends on two translations, and what a device answers may change:
+    // such are looked at each time.
+    const bool each_time = block->second_page != Block::dead || page.host == nullptr;
+    block->generation = each_time ? 0 : page.global ? global_generation_ : generation_;
     return *block;
 }
 

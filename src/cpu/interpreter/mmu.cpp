@@ -73,16 +73,37 @@ void Cpu::check_access(std::uint64_t linear, unsigned size, Access access, unsig
 
 // ---- translation ----
 
+WalkAccess Cpu::walk_access(Access access, Rights rights) const {
+    return {.access = access,
+            .user = rights == Rights::user,
+            .smap = rights == Rights::supervisor && (system.cr4 & x86::cr4::smap)};
+}
+
 Cpu::Translation Cpu::fill(std::uint64_t linear, Access access, Rights rights) {
-    const WalkAccess walk_access{.access = access,
-                                 .user = rights == Rights::user,
-                                 .smap = rights == Rights::supervisor && (system.cr4 & x86::cr4::smap)};
-    memory::GuestMemory& memory = shared_.memory();
-    const auto result = walk(memory, paging_mode(system, model()), linear, walk_access);
+    const auto result =
+        walk(shared_.memory(), paging_mode(system, model()), linear, walk_access(access, rights));
     if (const auto* fault = std::get_if<WalkFault>(&result)) {
         raise_page_fault(linear, fault->error_code);
     }
-    const auto& mapping = std::get<Mapping>(result);
+    return enter(linear, std::get<Mapping>(result), access, rights);
+}
+
+bool Cpu::fill_ahead(std::uint64_t linear, Rights rights) {
+    if (!canonical(linear)) {
+        return false;
+    }
+    WalkAccess ahead = walk_access(Access::read, rights);
+    ahead.ahead = true;
+    const auto result = walk(shared_.memory(), paging_mode(system, model()), linear, ahead);
+    if (const auto* mapping = std::get_if<Mapping>(&result)) {
+        enter(linear, *mapping, Access::read, rights);
+        return true;
+    }
+    return false;
+}
+
+Cpu::Translation Cpu::enter(std::uint64_t linear, const Mapping& mapping, Access access, Rights rights) {
+    memory::GuestMemory& memory = shared_.memory();
     const memory::GuestMemory::Slot* slot = memory.find(mapping.physical);
     if (slot == nullptr) {
         return {mapping.physical, nullptr, false};

@@ -2,8 +2,10 @@
 
 #include "base/bits.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <span>
 
 namespace strata::cpu::interpreter {
 
@@ -36,7 +38,10 @@ public:
         for (;;) {
             count_ = 0;
             auto result = descend();
-            if (access_.probe || std::holds_alternative<WalkFault>(result) || set_bits()) {
+            if (access_.ahead && !all_accessed()) {
+                return fault(true, false);
+            }
+            if (access_.ahead || access_.probe || std::holds_alternative<WalkFault>(result) || set_bits()) {
                 return result;
             }
         }
@@ -180,6 +185,12 @@ private:
             return false;
         }
         return access_.access != Access::write || writable;
+    }
+
+    [[nodiscard]] bool all_accessed() const {
+        return std::ranges::all_of(std::span(entries_).first(count_), [](const Entry& entry) {
+            return !entry.has_rights || (entry.value & pte::accessed) != 0;
+        });
     }
 
     // Sets the accessed bits on the way and the dirty bit of a page that is written. False if an entry

@@ -21,6 +21,7 @@ struct WalkAccess {
     bool user = false;  // made with user privilege
     bool smap = false;  // supervisor accesses to user pages are refused
     bool probe = false; // a look without side effects or rights: accessed and dirty stay
+    bool ahead = false; // before there is an access: a fault if an accessed bit would have to be set
 };
 
 struct Mapping {

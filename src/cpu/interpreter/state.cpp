@@ -8,7 +8,7 @@ namespace strata::cpu::interpreter {
 x86::State Cpu::state() const {
     x86::State state;
     std::ranges::copy_n(regs.begin(), state.gpr.size(), state.gpr.begin());
-    state.rip = rip();
+    state.rip = code64_ ? rip() : static_cast<std::uint32_t>(rip());
     state.rflags = rflags();
     state.system = system;
     state.fp = fp;

@@ -35,6 +35,7 @@ void Trace::find(interpreter::Decoder& decoder, const interpreter::CodeMode& mod
         instruction.insn = result.insn;
         instruction.rip = *rip;
         instruction.known =
+            !result.refused &&
             ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis, bytes.data(), bytes.size(), &instruction.decoded.info,
                                                 instruction.decoded.operands.data())) &&
             instruction.decoded.info.length == result.insn.length;

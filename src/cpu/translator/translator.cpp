@@ -93,23 +93,17 @@ std::uint64_t Translator::grow_region(Cpu* cpu, RegionUse* use) {
     return native.regions.regions[use->number].addend;
 }
 
-// As a processor may that looks ahead: nothing but accessed bits changes. A page that is not dirty does not
-// become writable by it.
+// Looks ahead of the accesses without a trace in the guest: only what was accessed before is filled in.
 std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
     constexpr std::uint32_t most_failures = 16;
     NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
-    const std::uint64_t linear = native.missed_at, cr2 = cpu->system.cr2;
+    const std::uint64_t linear = native.missed_at;
     // Who goes through memory gets some pages at once.
     const std::uint64_t pages = native.regions.continues(*use, linear) ? 16 : 1;
-    try {
-        for (std::uint64_t i = 0; i < pages && use->view != interpreter::DataView::never; ++i) {
-            const std::uint64_t page = linear + i * memory::page_size;
-            if (cpu->canonical(page)) {
-                static_cast<void>(cpu->fill(page, interpreter::Access::read, use->view));
-            }
+    if (use->view != interpreter::DataView::never) {
+        for (std::uint64_t i = 0; i < pages && cpu->fill_ahead(linear + i * memory::page_size, use->view);) {
+            ++i;
         }
-    } catch (const interpreter::Fault&) {
-        cpu->system.cr2 = cr2;
     }
     grow_region(cpu, use);
     native.missed = 0;

@@ -38,6 +38,8 @@ Handler select_form(const Decoded& decoded, Insn& insn, Handler narrow, Handler 
     return nullptr;
 }
 
+bool refuses(Handler handler) { return handler == &raise_invalid_opcode || handler == &raise_not_available; }
+
 bool uses_mmx(const Decoded& decoded) {
     return std::ranges::any_of(std::span(decoded.operands, decoded.info.operand_count),
                                [](const auto& operand) {

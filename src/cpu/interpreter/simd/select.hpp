@@ -21,6 +21,9 @@ namespace strata::cpu::interpreter::simd {
 // instructions that are not ours (on MM registers, EVEX) and for 256 bits if `wide` is null.
 [[nodiscard]] Handler select_form(const Decoded& decoded, Insn& insn, Handler narrow, Handler wide);
 
+// Whether the handler is one of those that raise.
+[[nodiscard]] bool refuses(Handler handler);
+
 // Whether an operand is an MM register.
 [[nodiscard]] bool uses_mmx(const Decoded& decoded);
 
