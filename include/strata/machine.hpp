@@ -32,6 +32,7 @@ struct TraceConfig {
 };
 
 struct MachineConfig {
+    std::string name; // by which a control socket is found; empty: there is none
     std::string board = "micro";
     std::string engine = "auto";
     std::string cpu = "max";

@@ -13,6 +13,8 @@ void add_completion(CLI::App& root, Outcome& outcome);
 void add_cpus(CLI::App& root, Outcome& outcome);
 void add_devices(CLI::App& root, Outcome& outcome);
 void add_disk(CLI::App& root, Outcome& outcome);
+void add_engine(CLI::App& root, Outcome& outcome);
+void add_stats(CLI::App& root, Outcome& outcome);
 void add_engines(CLI::App& root, Outcome& outcome);
 void add_history(CLI::App& root, Outcome& outcome);
 void add_images(CLI::App& root, Outcome& outcome);

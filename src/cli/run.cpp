@@ -128,6 +128,7 @@ Result<MachineConfig> to_config(const Options& options, const CLI::App& command)
         return std::unexpected(memory.error());
     }
     config.memory = *memory;
+    config.name = shared.name;
     config.command_line = options.append;
     if (options.initrd) {
         config.modules.push_back({*options.initrd});
@@ -180,8 +181,9 @@ int run_machine(const Options& options, const CLI::App& command) {
     }
     if (!options.unconfined) {
         const std::string engine = (*machine)->engine();
-        if (auto confined =
-                vm::confine({.generates_code = engine.starts_with("translator"), .kvm = engine == "kvm"});
+        const bool may_switch = !config->name.empty();
+        if (auto confined = vm::confine({.generates_code = may_switch || engine.starts_with("translator"),
+                                         .kvm = may_switch || engine == "kvm"});
             !confined) {
             return report(confined.error(), failure);
         }

@@ -47,6 +47,12 @@ void clock_resumed(Engine& engine) {
     }
 }
 
+void collect_dirty(Engine& engine) {
+    if (auto* each = dynamic_cast<AssistedEngine*>(&engine)) {
+        each->collect_dirty();
+    }
+}
+
 std::uint64_t preferred_tsc_hz() {
     constexpr std::uint64_t without_hardware = 1'000'000'000;
     const std::uint64_t host = kvm::tsc_hz();

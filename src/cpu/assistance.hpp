@@ -50,6 +50,7 @@ void signal(Vcpu& vcpu, std::uint32_t bits);
 [[nodiscard]] std::vector<Count> exits(const Vcpu& vcpu);
 [[nodiscard]] Result<x86::Model> model_for(const Engine& engine, const VcpuConfig& config);
 void clock_resumed(Engine& engine);
+void collect_dirty(Engine& engine);
 
 // The rate at which the TSC of a new machine best counts here: the host's, where hardware may run the machine
 // now or later, since few hosts can make theirs look different; else 1 GHz.

@@ -19,8 +19,13 @@ constexpr unsigned max_cpus = 64;
 constexpr std::uint64_t mib = 1 << 20;
 constexpr std::uint64_t min_memory = 1 * mib, max_memory = std::uint64_t{1} << 40;
 
-Result<void> check_engine(std::string_view name) {
-    std::vector<std::string_view> known{"auto"};
+} // namespace
+
+Result<void> check_engine(std::string_view name, bool automatic) {
+    std::vector<std::string_view> known;
+    if (automatic) {
+        known.push_back("auto");
+    }
     std::ranges::transform(cpu::engines(), std::back_inserter(known), &cpu::EngineInfo::name);
     if (std::ranges::find(known, name) == known.end()) {
         return fail(fmt::format("unknown engine '{}'", name),
@@ -28,8 +33,6 @@ Result<void> check_engine(std::string_view name) {
     }
     return {};
 }
-
-} // namespace
 
 Result<void> check_config(const MachineConfig& config) {
     if (config.kernel.empty()) {
@@ -49,7 +52,7 @@ Result<void> check_config(const MachineConfig& config) {
     if (!model) {
         return std::unexpected(model.error());
     }
-    if (auto known = check_engine(config.engine); !known) {
+    if (auto known = check_engine(config.engine, true); !known) {
         return known;
     }
     if (config.cpus > 1 && !model->has(cpu::x86::Feature::apic)) {

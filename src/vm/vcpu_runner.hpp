@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace strata::vm {
 
@@ -25,6 +26,11 @@ public:
 
     // The vCPU itself: its state may be used while it is parked.
     [[nodiscard]] cpu::Vcpu& vcpu() { return *vcpu_; }
+
+    // While it is parked: another vCPU takes the place of this one, which is returned.
+    [[nodiscard]] std::unique_ptr<cpu::Vcpu> replace(std::unique_ptr<cpu::Vcpu> vcpu) {
+        return std::exchange(vcpu_, std::move(vcpu));
+    }
 
     void resume();
     // Asks it to park soon; any thread, also under the device lock.

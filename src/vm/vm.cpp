@@ -67,6 +67,9 @@ Result<void> Vm::build() {
     if (auto booted = boot(*files); !booted) {
         return booted;
     }
+    if (auto created = create_control(); !created) {
+        return created;
+    }
     return create_debugger();
 }
 

@@ -12,6 +12,9 @@
 #include "memory/guest_memory.hpp"
 #include "strata/machine.hpp"
 #include "vm/boot_files.hpp"
+#include "vm/control/requests.hpp"
+#include "vm/control/server.hpp"
+#include "vm/exit_history.hpp"
 #include "vm/gdb/debugger.hpp"
 #include "vm/trace_writer.hpp"
 #include "vm/vcpu_runner.hpp"
@@ -23,7 +26,7 @@
 
 namespace strata::vm {
 
-class Vm final : public Machine, private devices::PowerControl {
+class Vm final : public Machine, private devices::PowerControl, private control::Machine {
 public:
     [[nodiscard]] static Result<std::unique_ptr<Vm>> create(const MachineConfig& config);
     ~Vm() override;
@@ -58,7 +61,7 @@ public:
     [[nodiscard]] const cpu::x86::Model& model() const { return model_; }
 
 private:
-    explicit Vm(const MachineConfig& config) : config_(config) {}
+    explicit Vm(const MachineConfig& config) : config_(config), earlier_exits_(config.cpus) {}
 
     Result<void> build();
     Result<void> create_loops();
@@ -66,6 +69,17 @@ private:
     Result<void> create_board();
     Result<void> create_vcpus();
     Result<void> create_debugger();
+    Result<void> create_control();
+
+    // control::Machine
+    [[nodiscard]] control::Status status() const override;
+    [[nodiscard]] std::vector<ExitsByEngine> exits() const override;
+    [[nodiscard]] Result<void> switch_engine(const std::string& name) override;
+    [[nodiscard]] Result<void> check_switch(const std::string& name) const;
+    [[nodiscard]] bool pause_with_whole_states();
+    void leave_engine();
+    [[nodiscard]] Result<void> enter_engine(const std::string& name);
+    void replace_vcpu(unsigned id, std::unique_ptr<cpu::Vcpu> vcpu);
 
     // PowerControl: from devices, under the device lock.
     void power_off() override;
@@ -98,8 +112,10 @@ private:
     std::unique_ptr<TraceWriter> trace_;
     std::unique_ptr<machine::Board> board_;
     std::unique_ptr<cpu::Engine> engine_;
+    ExitHistory earlier_exits_;
     std::vector<std::unique_ptr<VcpuRunner>> runners_; // before what they use is destroyed, they end
     std::unique_ptr<gdb::Debugger> debugger_;          // if one was asked for
+    std::unique_ptr<control::Server> control_;         // if the machine has a name
     std::vector<std::string> announcements_;
     std::atomic<bool> panicked_ = false;
     bool ending_ = false; // control loop's thread

@@ -4,6 +4,7 @@ import re
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,12 @@ CPUS = ["--cpus", os.environ.get("STRATA_CPUS", "1")]
 PATIENCE = float(os.environ.get("STRATA_TEST_PATIENCE", "300"))
 TROUBLE = re.compile(r"WARNING|\bBUG\b|[Uu]nhandled|[Uu]nexpected|Oops|Call Trace|soft lockup|hard LOCKUP|"
                      r"clocksource.*unstable|general protection|segfault", re.M)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 class Console:

@@ -2,20 +2,13 @@
 import functools
 import http.server
 import re
-import socket
 import subprocess
 import threading
 import unittest
 import urllib.request
 
 from guest import (CPUS, ENGINE, GUESTS, STRATA, Console, Folder, Guest, check_file_system, file_on_disk,
-                   make_root_disk)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+                   free_port, make_root_disk)
 
 
 class Boot(unittest.TestCase):

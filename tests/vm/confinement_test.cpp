@@ -19,6 +19,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <thread>
@@ -119,6 +120,30 @@ TEST(Confinement, LeavesWhatARunningMachineNeeds) {
                   return long{done - 1};
               }),
               0);
+}
+
+// Its socket is made before; clients come and go, and its name is removed in the end.
+TEST(Confinement, LeavesWhatTheControlSocketNeeds) {
+    const std::string path = testing::TempDir() + "confinement.sock";
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    unlink(path.c_str());
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+              client = socket(AF_UNIX, SOCK_STREAM, 0);
+    ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(listen(listener, 1), 0);
+    ASSERT_EQ(connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(outcome([&] {
+                  const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                  char byte = 'x';
+                  const bool talked = connection >= 0 && send(connection, &byte, 1, MSG_NOSIGNAL) == 1 &&
+                                      recv(client, &byte, 1, 0) == 1 && close(connection) == 0;
+                  return talked && unlink(path.c_str()) == 0 ? 0L : -1L;
+              }),
+              0);
+    close(client);
+    close(listener);
 }
 
 TEST(Confinement, ThreadsThatRunAlreadyAreConfinedToo) {

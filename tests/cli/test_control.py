@@ -1,0 +1,95 @@
+"""Machines with a name, and the commands that reach them by it."""
+import json
+import os
+import signal
+import socket
+import unittest
+from unittest.mock import patch
+
+from command import BAD_ARGUMENT, FAILURE, POWER_OFF, obedient, strata
+from guest import ENGINE, Console, Folder
+
+
+class Named(unittest.TestCase):
+    def setUp(self):
+        folder = Folder()
+        self.runtime = folder.__enter__()
+        self.addCleanup(folder.__exit__)
+        environment = patch.dict(os.environ, XDG_RUNTIME_DIR=str(self.runtime))
+        environment.start()
+        self.addCleanup(environment.stop)
+        self.socket = self.runtime / "strata/machines/live.sock"
+
+    def machine(self, *options):
+        """A running machine that obeys its console."""
+        console = Console(obedient("", "--name", "live", *options))
+        self.addCleanup(console.close)
+        console.expect("^ready$")
+        return console
+
+    def fails(self, message, *command, status=FAILURE):
+        done = strata(*command)
+        self.assertEqual((done.returncode, done.stdout), (status, ""))
+        self.assertRegex(done.stderr, rf"\Astrata: {message}")
+
+    def ask(self, text):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.socket))
+            client.sendall(text + b"\n")
+            return json.loads(client.makefile().readline())
+
+    def test_status(self):
+        self.machine("--cpu", "x86-64-v2")
+        self.assertEqual(self.ask(b'{"request": "status"}'),
+                         {"result": {"engine": ENGINE[1], "cpu": "x86-64-v2", "cpus": 1, "memory": 16 << 20}})
+
+    def test_stats_of_a_software_engine_are_a_title(self):
+        self.machine()
+        done = strata("stats", "live")
+        self.assertEqual((done.returncode, done.stdout.split()), (0, ["VCPU", "ENGINE", "REASON", "EXITS"]))
+
+    def test_engines_that_cannot_be_switched_to(self):
+        machine = self.machine()
+        self.fails("unknown engine 'steam'\n  hint: ", "engine", "switch", "live", "steam")
+        self.fails("unknown engine 'auto'\n  hint: ", "engine", "switch", "live", "auto")
+        machine.type("off\n")
+        self.assertEqual(machine.wait(), POWER_OFF)
+
+    def test_a_debugged_machine_stays(self):
+        console = Console(obedient("", "--name", "live", "--gdb", f"unix:{self.runtime}/gdb"))
+        self.addCleanup(console.close)
+        console.expect("waiting for GDB")
+        self.fails("a machine with --gdb stays on its engine$", "engine", "switch", "live", "translator")
+
+    def test_nobody_of_that_name(self):
+        for command in (("stats", "live"), ("engine", "switch", "live", "kvm")):
+            self.fails("no virtual machine named live is running\n  hint: ", *command)
+
+    def test_a_name_that_is_none(self):
+        self.fails("'../live' is no name for a machine\n  hint: ", "stats", "../live")
+        self.fails("'../live' is no name for a machine\n  hint: ", *obedient("", "--name", "../live")[1:],
+                   status=BAD_ARGUMENT)
+
+    def test_a_name_that_is_taken(self):
+        self.machine()
+        self.fails("a virtual machine named live is running already\n  hint: ", *obedient("", "--name", "live")[1:],
+                   status=BAD_ARGUMENT)
+
+    def test_the_name_is_free_again(self):
+        machine = self.machine()
+        machine.type("off\n")
+        self.assertEqual(machine.wait(), POWER_OFF)
+        self.assertFalse(self.socket.exists())
+        self.machine().process.send_signal(signal.SIGKILL)
+        self.machine()
+
+    def test_a_folder_that_others_write_to(self):
+        folder = self.runtime / "strata"
+        folder.mkdir()
+        folder.chmod(0o777)
+        self.fails(f"{folder} is not a folder of this user alone\n  hint: ", *obedient("", "--name", "live")[1:],
+                   status=BAD_ARGUMENT)
+
+
+if __name__ == "__main__":
+    unittest.main()
