@@ -49,6 +49,9 @@ public:
         names_[layout.jump_tags[0]] = "jump_tags";
         names_[layout.jump_targets[0]] = "jump_targets";
         names_[layout.target] = "target";
+        for (std::size_t i = 0; i < layout.pointers.size(); ++i) {
+            names_[layout.pointers[i]] = fmt::format("pointer{}", i);
+        }
     }
 
     [[nodiscard]] std::string of(std::int64_t distance) const {
@@ -165,7 +168,7 @@ protected:
         native.linear = code_at;
         const interpreter::CodeMode mode{.size = interpreter::CodeMode::Size::bits64, .real_or_v86 = false};
         Trace trace;
-        trace.find(decoder_, mode, page, code_at);
+        trace.find(decoder_, mode, page, code_at, true);
         BlockCompiler compiler(assembler, stubs_, frame_->native.regions, model_, true, native);
         compiler.compile(trace);
         const Names names(layout_);

@@ -20,7 +20,7 @@ bool does_nothing(const ZydisDecodedInstruction& info) {
 void BlockCompiler::compile(const Trace& trace) {
     rest_ = trace.instructions();
     sharing_.plan(rest_);
-    shared_.assign(sharing_.groups().size(), nullptr);
+    shared_.assign(sharing_.groups().size(), {});
     native_.insns.reserve(rest_.size());
     native_.sites.reserve(rest_.size());
     emit_entry();
@@ -90,8 +90,8 @@ void BlockCompiler::interpret() {
     a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site_));
     a.call(stubs_.interpret);
     vectors_loaded_ = false;
-    std::ranges::fill(shared_, nullptr);
-    in_r14_ = nullptr;
+    std::ranges::fill(shared_, Checked{});
+    in_r14_ = 0;
 }
 
 Label& BlockCompiler::slow_path() {
@@ -104,8 +104,8 @@ Label& BlockCompiler::slow_path() {
             emit_return_flag(borrowed, false);
             a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site));
             a.call(vectors ? stubs_.interpret_with_vectors : stubs_.interpret);
-            if (resume->in_r14 != nullptr) {
-                put_addend(*resume->in_r14);
+            if (resume->in_r14 != 0) {
+                a.mov(a.r14, a.state(resume->in_r14));
             }
             a.jmp(resume->label, Assembler::T_NEAR);
         });
@@ -190,7 +190,7 @@ void BlockCompiler::need_vectors() {
     a.jrcxz(loaded);
     a.mov(a.r14, rip());
     a.call(stubs_.load_vectors);
-    in_r14_ = nullptr;
+    in_r14_ = 0;
     a.L(loaded);
     vectors_loaded_ = true;
 }

@@ -68,7 +68,19 @@ private:
     // the region nor the TLB has them, and may go on at its label.
     void check_region(const EffectiveAddress& address, std::int64_t low, const RegionUse& use,
                       std::function<void(const Xbyak::Label& hit)> failed);
-    void put_addend(const RegionUse& use);
+
+    // A group of accesses that has been checked.
+    struct Checked {
+        const RegionUse* use = nullptr; // null: not checked yet
+        int pointer = 0;                // where the host address of `offset` is kept; 0: nowhere
+        std::int64_t offset = 0;
+    };
+
+    [[nodiscard]] Xbyak::RegExp reach(const Checked& group, const EffectiveAddress& address,
+                                      std::int64_t offset);
+    void keep_pointer(Checked& group, std::int64_t offset);
+    void put_in_r14(int state);
+    static int addend_of(const RegionUse& use);
     [[nodiscard]] Xbyak::RegExp with_addend(const EffectiveAddress& address) const;
     // The host's next instruction accesses memory, and may trap.
     void expect_trap();
@@ -97,6 +109,7 @@ private:
     // ---- leading on (control_flow.cpp) ----
     std::uint8_t* compare_page(std::uint64_t linear, std::uint32_t id, const Xbyak::Label& same);
     void emit_entry();
+    [[nodiscard]] bool goes_round(std::uint64_t target) const;
     void jump_to(std::uint64_t target);
     void conditional_jump(unsigned condition, std::uint64_t taken);
     void leave_if(unsigned condition, std::uint64_t taken);
@@ -145,16 +158,17 @@ private:
     bool vectors_loaded_ = false;
     Borrowed borrowed_ = Borrowed::nothing; // its value is in NativeState::borrowed
     Sharing sharing_;
-    std::vector<const RegionUse*> shared_; // of the groups of sharing_; null: not checked yet
-    unsigned accesses_ = 0;                // that the current instruction has made
-    const RegionUse* in_r14_ = nullptr;    // whose addend R14 holds
+    std::vector<Checked> shared_; // of the groups of sharing_
+    unsigned accesses_ = 0;       // that the current instruction has made
+    std::size_t pointers_ = 0;    // how many are kept
+    int in_r14_ = 0;              // what of the state R14 holds: an addend or a pointer; 0: neither
     Xbyak::Label head_, head_with_vectors_;
     std::vector<std::function<void()>> later_;
 
     // Where translated code goes on behind the slow path, and what R14 holds there.
     struct Resumption {
         Xbyak::Label label;
-        const RegionUse* in_r14 = nullptr;
+        int in_r14 = 0;
     };
 
     std::shared_ptr<Xbyak::Label> slow_; // of the current instruction, once it needs them

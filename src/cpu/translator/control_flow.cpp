@@ -180,9 +180,14 @@ void BlockCompiler::emit_link(std::uint64_t target) {
     });
 }
 
+// A translation without shared checks lasts for one round: the next may find the region grown.
+bool BlockCompiler::goes_round(std::uint64_t target) const {
+    return target == native_.linear && target <= rip() && !native_.plain;
+}
+
 void BlockCompiler::jump_to(std::uint64_t target) {
     ended_ = true;
-    if (target == native_.linear && native_.linear <= rip()) {
+    if (goes_round(target)) {
         poll_now();
         return_flag();
         a.jmp(vectors_loaded_ ? head_with_vectors_ : head_, Assembler::T_NEAR);
@@ -210,10 +215,15 @@ void jump_if(Assembler& a, unsigned condition, const Label& label) {
 } // namespace
 
 void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
+    if (taken <= rip() && followed_by(taken)) { // a loop's next round
+        constexpr unsigned opposite = 1;
+        leave_if(condition ^ opposite, next_rip());
+        return;
+    }
     if (taken <= rip()) {
         poll_now();
     }
-    if (taken == native_.linear) {
+    if (goes_round(taken)) {
         return_flag();
         jump_if(a, condition, vectors_loaded_ ? head_with_vectors_ : head_);
     } else {

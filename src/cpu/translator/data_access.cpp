@@ -71,15 +71,9 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     const SharedAccess& shared = sharing_.access(index(), accesses_++);
     const AccessGroup& group = sharing_.groups()[shared.group];
     const bool writes = access == Access::write;
-    if (const RegionUse* use = shared_[shared.group]; use != nullptr && (use->writes || !writes)) {
-        if (in_r14_ != use) {
-            put_addend(*use);
-            in_r14_ = use;
-        }
-        if (!simple(address)) {
-            put_address(a.rcx, address);
-        }
-        return with_addend(address);
+    if (const Checked& checked = shared_[shared.group];
+        checked.use != nullptr && (checked.use->writes || !writes)) {
+        return reach(checked, address, shared.offset);
     }
     const bool shares = group.accesses > 1 && !native_.plain;
     RegionUse* const use = shares ? new_region(static_cast<unsigned>(group.end - group.lowest), group.writes)
@@ -98,7 +92,10 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
             a.jrcxz(hit);
             emit_link_here(link);
         });
-        shared_[shared.group] = use;
+        shared_[shared.group] = {use};
+        if (!simple(address)) {
+            keep_pointer(shared_[shared.group], shared.offset);
+        }
     } else {
         check_region(address, 0, *use,
                      [this, slow = slow_](const Label&) { a.jmp(*slow, Assembler::T_NEAR); });
@@ -106,12 +103,42 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     if (needs_borrowed()) {
         return_flag();
     }
+    return shares ? reach(shared_[shared.group], address, shared.offset) : with_addend(address);
+}
+
+// The host address of what is `offset` in a checked group, of which `address` is the linear one.
+RegExp BlockCompiler::reach(const Checked& group, const EffectiveAddress& address, std::int64_t offset) {
+    if (group.pointer != 0) {
+        put_in_r14(group.pointer);
+        return a.r14 + static_cast<std::size_t>(offset - group.offset);
+    }
+    put_in_r14(addend_of(*group.use));
+    if (!simple(address)) {
+        put_address(a.rcx, address);
+    }
     return with_addend(address);
 }
 
-void BlockCompiler::put_addend(const RegionUse& use) {
-    a.mov(a.r14, a.state(static_cast<int>(use.region) + region_addend));
+// So that those that follow need not add the address up again: rCX is the linear one, R14 the addend.
+void BlockCompiler::keep_pointer(Checked& group, std::int64_t offset) {
+    if (pointers_ == layout.pointers.size()) {
+        return;
+    }
+    group.pointer = layout.pointers[pointers_++];
+    group.offset = offset;
+    a.lea(a.r14, a.ptr[a.rcx + a.r14]);
+    a.mov(a.state(group.pointer), a.r14);
+    in_r14_ = group.pointer;
 }
+
+void BlockCompiler::put_in_r14(int state) {
+    if (in_r14_ != state) {
+        a.mov(a.r14, a.state(state));
+        in_r14_ = state;
+    }
+}
+
+int BlockCompiler::addend_of(const RegionUse& use) { return static_cast<int>(use.region) + region_addend; }
 
 RegExp BlockCompiler::with_addend(const EffectiveAddress& address) const {
     const auto base = simple(address);
@@ -143,8 +170,8 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
         a.adox(check, a.state(region + region_minus_limit));
         a.jo(*miss, Assembler::T_NEAR);
     }
-    put_addend(use);
-    in_r14_ = &use;
+    in_r14_ = 0;
+    put_in_r14(addend_of(use));
     later([this, &use, lowest, low, miss, again, borrowed = borrowed_, failed = std::move(failed)] {
         a.L(*miss);
         emit_return_flag(borrowed, true);
@@ -166,7 +193,7 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
 
 // Changes no flags.
 RegExp BlockCompiler::look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access) {
-    in_r14_ = nullptr;
+    in_r14_ = 0;
     Label hit;
     const int tags = access == Access::write ? layout.write_tags(view_) : layout.read_tags(view_);
     put_address(a.rcx, address);

@@ -92,8 +92,9 @@ struct NativeState {
     std::uint32_t minus_one = ~0U, minus_two = ~1U;
     // The place whose region was missed, and the linear address; 0: none, or it was filled since.
     std::uint64_t missed = 0, missed_at = 0;
-    std::array<std::uint64_t, 2> scratch{}; // of stubs
-    std::array<JumpCache, 4> jumps;         // by DataView, which translated code has built in
+    std::array<std::uint64_t, 2> scratch{};  // of stubs
+    std::array<std::uint64_t, 8> pointers{}; // host addresses of what a trace has checked
+    std::array<JumpCache, 4> jumps;          // by DataView, which translated code has built in
     Regions regions;
 };
 

@@ -53,6 +53,9 @@ StateLayout::StateLayout(Frame& frame) {
     missed = at(native.missed);
     missed_at = at(native.missed_at);
     scratch = {at(native.scratch[0]), at(native.scratch[1])};
+    for (unsigned i = 0; i < pointers.size(); ++i) {
+        pointers[i] = at(native.pointers[i]);
+    }
     regions = at(native.regions.regions);
     filled = at(native.regions.filled);
     filled_end = at(native.regions.filled_end);

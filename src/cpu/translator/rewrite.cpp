@@ -164,13 +164,24 @@ bool divides(const Decoded& decoded) {
     return decoded.info.mnemonic == ZYDIS_MNEMONIC_DIV || decoded.info.mnemonic == ZYDIS_MNEMONIC_IDIV;
 }
 
+// Whether what a general register held before matters: it is read, or not all of it is written.
+bool matters(const Decoded& decoded, unsigned number) {
+    return std::ranges::any_of(decoded.visible(), [&](const ZydisDecodedOperand& operand) {
+        const bool replaced = decoded.info.meta.category == ZYDIS_CATEGORY_DATAXFER && operand.size >= 32 &&
+                              operand.actions == ZYDIS_OPERAND_ACTION_WRITE;
+        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+               is_general(ZydisRegisterGetClass(operand.reg.value)) &&
+               number_of(operand.reg.value) == number && !replaced;
+    });
+}
+
 // Gives operands that live in memory a scratch register each.
 class SpilledOperands {
 public:
     SpilledOperands(Assembler& assembler, std::span<const Reg64> scratch) : a(assembler), free_(scratch) {}
 
-    // The host register for guest register `number`; loaded. Empty if there are too few.
-    std::optional<unsigned> take(unsigned number, bool written) {
+    // The host register for guest register `number`; loaded if it is read. Empty if there are too few.
+    std::optional<unsigned> take(unsigned number, bool written, bool read) {
         if (const auto host = host_register(number)) {
             return host;
         }
@@ -185,7 +196,9 @@ public:
         }
         const Reg64& to = free_[count_];
         taken_[count_++] = {number, written};
-        a.mov(to, a.state(a.layout().reg(number)));
+        if (read) {
+            a.mov(to, a.state(a.layout().reg(number)));
+        }
         return static_cast<unsigned>(to.getIdx());
     }
 
@@ -308,12 +321,13 @@ bool BlockCompiler::copy(const Decoded& decoded) {
         } else if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
                    operand.encoding != ZYDIS_OPERAND_ENCODING_NONE &&
                    is_general(ZydisRegisterGetClass(operand.reg.value)) && !is_high_byte(operand.reg.value)) {
-            const auto number = operands.take(number_of(operand.reg.value), is_written(operand));
+            const unsigned guest = number_of(operand.reg.value);
+            const auto number = operands.take(guest, is_written(operand), matters(decoded, guest));
             if (!number) {
                 std::abort(); // copyable() lets through three registers at most
             }
             if (*number == static_cast<unsigned>(Xbyak::Operand::R14)) {
-                in_r14_ = nullptr;
+                in_r14_ = 0;
             }
             encoded.reg.value = part_of(*number, operand.reg.value);
         }

@@ -32,7 +32,7 @@ bool BlockCompiler::system_instruction(const Decoded& decoded) {
     case ZYDIS_MNEMONIC_POPFQ: done = wide && (pop_flags(), true); break;
     default: return false;
     }
-    in_r14_ = nullptr;
+    in_r14_ = 0;
     return done;
 }
 

@@ -11,13 +11,14 @@ namespace strata::cpu::translator {
 namespace {
 
 constexpr std::size_t most_instructions = 96;
+constexpr std::size_t most_unrolled = 64, most_rounds = 8; // instructions and rounds of a loop
 
 bool same_page(std::uint64_t a, std::uint64_t b) { return (a ^ b) < memory::page_size; }
 
 } // namespace
 
 void Trace::find(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
-                 std::span<const std::uint8_t> page, std::uint64_t linear) {
+                 std::span<const std::uint8_t> page, std::uint64_t linear, bool unrolls) {
     count_ = 0;
     granules_ = 0;
     loops_ = false;
@@ -42,6 +43,9 @@ void Trace::find(interpreter::Decoder& decoder, const interpreter::CodeMode& mod
         granules_ |= interpreter::granule_mask(offset, result.insn.length);
         rip = successor(result.ends_block);
     }
+    if (loops_ && unrolls) {
+        unroll();
+    }
 }
 
 bool Trace::unchanged(std::span<const std::uint8_t> before, const std::byte* now) const {
@@ -51,9 +55,14 @@ bool Trace::unchanged(std::span<const std::uint8_t> before, const std::byte* now
     });
 }
 
-bool Trace::contains(std::uint64_t rip) const {
-    return std::ranges::any_of(instructions(),
-                               [&](const TraceInstruction& instruction) { return instruction.rip == rip; });
+// What leads back to the first instruction is the last one.
+void Trace::unroll() {
+    const std::size_t round = count_;
+    for (std::size_t rounds = 1; rounds < most_rounds && count_ + round <= most_unrolled; ++rounds) {
+        std::copy_n(instructions_.begin(), round,
+                    instructions_.begin() + static_cast<std::ptrdiff_t>(count_));
+        count_ += round;
+    }
 }
 
 std::optional<std::uint64_t> Trace::successor(bool ends_block) {
@@ -73,7 +82,7 @@ std::optional<std::uint64_t> Trace::successor(bool ends_block) {
             next = last.target();
         }
     }
-    return same_page(next, first) && !contains(next) ? std::optional(next) : std::nullopt;
+    return same_page(next, first) ? std::optional(next) : std::nullopt;
 }
 
 } // namespace strata::cpu::translator

@@ -1,5 +1,6 @@
 // The instructions that are translated together: from one on, through forward jumps and past conditional
-// ones, to where nobody knows how it goes on. All in one page.
+// ones, to where nobody knows how it goes on. All in one page. A short loop is there some times over, so that
+// what is checked once a trace is checked once in some rounds.
 #pragma once
 
 #include "cpu/interpreter/code_mode.hpp"
@@ -30,9 +31,9 @@ struct TraceInstruction {
 
 class Trace {
 public:
-    // From `linear` on, whose page's bytes are `page`.
+    // From `linear` on, whose page's bytes are `page`. Short loops are repeated if `unrolls`.
     void find(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
-              std::span<const std::uint8_t> page, std::uint64_t linear);
+              std::span<const std::uint8_t> page, std::uint64_t linear, bool unrolls);
 
     [[nodiscard]] std::span<const TraceInstruction> instructions() const {
         return std::span(instructions_).first(count_);
@@ -48,9 +49,9 @@ public:
     [[nodiscard]] bool loops() const { return loops_; }
 
 private:
-    [[nodiscard]] bool contains(std::uint64_t rip) const;
     // Where the trace goes on behind its last instruction, if it does.
     [[nodiscard]] std::optional<std::uint64_t> successor(bool ends_block);
+    void unroll();
 
     std::vector<TraceInstruction> instructions_; // kept for the next time: it is large
     std::size_t count_ = 0;

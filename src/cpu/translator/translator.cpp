@@ -244,7 +244,7 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     const std::uint64_t linear = cpu_.rip();
     std::array<std::uint8_t, memory::page_size> bytes;
     std::memcpy(bytes.data(), host, bytes.size());
-    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, linear);
+    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, linear, !plain);
     block.granules |= trace_.granules();
     cpu_.mark_code(page, block.granules);
     if (trace_.instructions().empty() || block.key == Block::dead || !trace_.unchanged(bytes, host)) {

@@ -1,0 +1,197 @@
+// Loops and long traces: the translator, which puts them together, must leave what the interpreter leaves,
+// which takes one instruction after the other.
+#include "cpu/translator/host.hpp"
+#include "cpu/translator/vcpu.hpp"
+#include "cpu_fixture.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <gtest/gtest.h>
+#include <random>
+#include <xbyak/xbyak.h>
+
+namespace strata::cpu::translator {
+namespace {
+
+using testing::TestCpu;
+using Xbyak::CodeGenerator;
+using namespace Xbyak::util; // NOLINT: the registers' names
+
+constexpr std::uint64_t data_end = 0x40'0000; // TestCpu::data_at up to here is filled with random bytes
+
+class TranslatedRun : public ::testing::Test {
+protected:
+    void SetUp() override { std::ranges::generate(registers_, random_); }
+
+    // Runs the code on both, with the registers as they are in `registers_`, and compares all that is left.
+    void run(const std::function<void(CodeGenerator&)>& emit) {
+        CodeGenerator code;
+        emit(code);
+        code.hlt();
+        TestCpu reference(testing::Mode::long64);
+        reference.catch_exceptions();
+        reference.write_bytes(TestCpu::code_at, std::span(code.getCode(), code.getSize()));
+        std::mt19937_64 bytes(1);
+        for (std::uint64_t at = TestCpu::data_at; at < data_end; at += 8) {
+            reference.write<std::uint64_t>(at, bytes());
+        }
+        x86::State state = reference.cpu->state();
+        state.rip = TestCpu::code_at;
+        for (unsigned i = 0; i < registers_.size(); ++i) {
+            state.gpr[i] = i == x86::rsp ? TestCpu::stack_top : registers_[i];
+        }
+        reference.cpu->set_state(state);
+        const auto memory = memory::GuestMemory::create(TestCpu::ram_size).value();
+        std::ranges::copy(ram(*reference.memory), ram(*memory).begin());
+        const Clock clock;
+        testing::FakeBus bus;
+        auto engine = create_eager_engine(*memory, clock).value();
+        const auto vcpu = engine->create_vcpu({.model = &reference.cpu->model()}, bus).value();
+        vcpu->set_state(state);
+
+        EXPECT_EQ(reference.resume(), Exit::halt);
+        EXPECT_EQ(vcpu->run(), Exit::halt);
+        const x86::State expected = reference.cpu->state(), actual = vcpu->state();
+        EXPECT_EQ(actual.rip, expected.rip);
+        EXPECT_EQ(actual.rflags, expected.rflags);
+        EXPECT_EQ(actual.gpr, expected.gpr);
+        EXPECT_EQ(actual.system.cr2, expected.system.cr2);
+        EXPECT_TRUE(std::ranges::equal(ram(*memory), ram(*reference.memory)));
+        EXPECT_EQ(bus.mmio_writes, reference.bus.mmio_writes);
+    }
+
+    [[nodiscard]] static std::span<std::byte> ram(memory::GuestMemory& memory) {
+        return {memory.host(0, TestCpu::ram_size), TestCpu::ram_size};
+    }
+
+    std::uint64_t& operator[](x86::Register number) { return registers_[number]; }
+
+    std::mt19937_64 random_{7};
+    std::array<std::uint64_t, 16> registers_{};
+};
+
+// From where pages end, where RAM ends (and devices begin), and where nothing is mapped.
+constexpr std::array starts{0x2'0FF4U, 0x7F'FFC1U, 0x3FFF'FF40U};
+constexpr std::array counts{1U, 8U, 27U};
+
+TEST_F(TranslatedRun, SumsWithItsRegistersInMemory) {
+    for (const unsigned start : starts) {
+        for (const unsigned count : counts) {
+            (*this)[x86::r12] = start;
+            (*this)[x86::r13] = count;
+            run([](CodeGenerator& c) {
+                Xbyak::Label again;
+                c.xor_(r14d, r14d);
+                c.L(again);
+                c.add(r14, ptr[r12]);
+                c.adc(r15d, dword[r12 + 4]);
+                c.add(r12, 8);
+                c.dec(r13);
+                c.jnz(again);
+            });
+        }
+    }
+}
+
+TEST_F(TranslatedRun, CopiesWhereStoresFault) {
+    for (const unsigned start : starts) {
+        for (const unsigned count : counts) {
+            (*this)[x86::rsi] = 0x3'0FF0;
+            (*this)[x86::rdi] = start;
+            (*this)[x86::rcx] = count;
+            (*this)[x86::rax] = 0;
+            run([](CodeGenerator& c) {
+                Xbyak::Label again;
+                c.L(again);
+                c.mov(edx, dword[rsi + rax * 4]);
+                c.mov(dword[rdi + rax * 4], edx);
+                c.inc(rax);
+                c.cmp(rax, rcx);
+                c.jb(again);
+            });
+        }
+    }
+}
+
+// CF and OF go around the loop; LEA and JRCXZ leave them alone.
+TEST_F(TranslatedRun, AddsLongNumbers) {
+    for (const unsigned count : counts) {
+        (*this)[x86::rsi] = 0x2'0FC0;
+        (*this)[x86::rdi] = 0x3'0F08;
+        (*this)[x86::rcx] = count;
+        run([](CodeGenerator& c) {
+            Xbyak::Label again, out;
+            c.L(again);
+            c.mov(rax, ptr[rsi]);
+            c.adc(ptr[rdi], rax);
+            c.lea(rsi, ptr[rsi + 8]);
+            c.lea(rdi, ptr[rdi + 8]);
+            c.lea(rcx, ptr[rcx - 1]);
+            c.jrcxz(out);
+            c.jmp(again);
+            c.L(out);
+            c.setc(bl);
+            c.seto(dl);
+        });
+    }
+}
+
+TEST_F(TranslatedRun, WorksOnVectorsInTwoPlaces) {
+    for (const unsigned start : starts) {
+        (*this)[x86::rax] = start;
+        (*this)[x86::rdx] = 0x10'0000 - start; // base and index
+        (*this)[x86::r13] = start + 32 * 16;
+        run([](CodeGenerator& c) {
+            Xbyak::Label again;
+            c.L(again);
+            c.movdqu(xmm1, ptr[rax]);
+            c.paddd(xmm1, ptr[rdx + rax]);
+            c.movups(ptr[rdx + rax], xmm1);
+            c.add(rax, 16);
+            c.cmp(rax, r13);
+            c.jne(again);
+        });
+    }
+}
+
+// A shift by CL, bytes that are not AL to DL, a multiplication, a division that traps in the end.
+TEST_F(TranslatedRun, DividesUntilItTraps) {
+    for (const unsigned count : counts) {
+        (*this)[x86::rcx] = count;
+        (*this)[x86::rbx] = 0x2'0200;
+        run([](CodeGenerator& c) {
+            Xbyak::Label again;
+            c.L(again);
+            c.mov(eax, dword[rbx + rcx * 4]);
+            c.shl(r12d, cl);
+            c.mov(r13b, ah);
+            c.mov(byte[rbx + rcx], ch);
+            c.mul(r12d);
+            c.xor_(edx, edx);
+            c.lea(r14d, ptr[rcx - 1]);
+            c.div(r14d);
+            c.add(r15, rax);
+            c.movzx(r13d, r13b);
+            c.sub(rcx, 1);
+            c.jge(again);
+        });
+    }
+}
+
+// Each round changes the constant that the next one adds.
+TEST_F(TranslatedRun, RewritesItself) {
+    (*this)[x86::rcx] = 20;
+    run([](CodeGenerator& c) {
+        Xbyak::Label again;
+        c.lea(rbx, ptr[rip + again]);
+        c.xor_(eax, eax);
+        c.L(again);
+        c.add(eax, 0x11223344);
+        c.add(dword[rbx + 1], 3); // the constant
+        c.dec(rcx);
+        c.jnz(again);
+    });
+}
+
+} // namespace
+} // namespace strata::cpu::translator
