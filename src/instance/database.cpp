@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 namespace strata::instance {
 namespace {
@@ -63,7 +64,7 @@ void Database::Close::operator()(sqlite3* database) const { sqlite3_close(databa
 
 Result<void> Database::run(const char* sql) const {
     char* message = nullptr;
-    if (sqlite3_exec(database_.get(), sql, nullptr, nullptr, &message) != SQLITE_OK) {
+    if (sqlite3_exec(connection_.get(), sql, nullptr, nullptr, &message) != SQLITE_OK) {
         auto error =
             fail(fmt::format("state of the containers: {}", message != nullptr ? message : "failed"));
         sqlite3_free(message);
@@ -72,21 +73,38 @@ Result<void> Database::run(const char* sql) const {
     return {};
 }
 
-Result<Database> Database::open(const std::string& path, const char* schema) {
+Result<void> Database::connect() const {
     sqlite3* handle = nullptr;
     const int status = sqlite3_open_v2(
-        path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-    Database database(handle);
+        path_.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    connection_.reset(handle);
     if (status != SQLITE_OK) {
-        return fail(fmt::format("state of the containers {}: {}", path, sqlite3_errmsg(handle)));
+        return fail(fmt::format("state of the containers {}: {}", path_, sqlite3_errmsg(handle)));
     }
     sqlite3_busy_timeout(handle, patience);
-    for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", schema}) {
-        if (auto done = database.run(sql); !done) {
-            return std::unexpected(done.error());
+    auto done = run("PRAGMA journal_mode=WAL");
+    return done ? run("PRAGMA synchronous=NORMAL") : done;
+}
+
+Result<Database> Database::open(const std::string& path, const char* schema) {
+    Database database(path);
+    auto done = database.connect();
+    done = done ? database.run(schema) : done;
+    return done ? Result<Database>(std::move(database)) : std::unexpected(done.error());
+}
+
+Result<pid_t> Database::fork() const {
+    connection_.reset();
+    const pid_t child = ::fork();
+    if (child < 0) {
+        return fail_errno("make", "a process");
+    }
+    if (child > 0) {
+        if (auto connected = connect(); !connected) {
+            return std::unexpected(connected.error());
         }
     }
-    return database;
+    return child;
 }
 
 Result<void> Database::transaction(const std::function<Result<void>()>& change) const {

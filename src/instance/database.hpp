@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -48,7 +49,13 @@ public:
     // Opens the file, or makes it; waits for other processes as long as it takes.
     [[nodiscard]] static Result<Database> open(const std::string& path, const char* schema);
 
-    [[nodiscard]] Statement prepare(std::string_view sql) const { return {database_.get(), sql}; }
+    [[nodiscard]] Statement prepare(std::string_view sql) const { return {connection_.get(), sql}; }
+
+    // Forks. SQLite keeps in memory which locks its process has: a child that opens a file which was open
+    // when it was made would take its parent's locks for its own, and lose changes
+    // (https://sqlite.org/howtocorrupt.html, section 2.6). So no connection is open meanwhile; in the child
+    // this one stays closed. No statement may be in use.
+    [[nodiscard]] Result<pid_t> fork() const;
 
     // Does `change` whole or not at all. Processes' changes follow each other.
     [[nodiscard]] Result<void> transaction(const std::function<Result<void>()>& change) const;
@@ -58,11 +65,15 @@ private:
         void operator()(sqlite3* database) const;
     };
 
-    explicit Database(sqlite3* database) : database_(database) {}
+    using Connection = std::unique_ptr<sqlite3, Close>;
 
+    explicit Database(std::string path) : path_(std::move(path)) {}
+
+    [[nodiscard]] Result<void> connect() const;
     [[nodiscard]] Result<void> run(const char* sql) const;
 
-    std::unique_ptr<sqlite3, Close> database_;
+    std::string path_;
+    mutable Connection connection_{}; // closed during fork()
 };
 
 } // namespace strata::instance

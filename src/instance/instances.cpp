@@ -3,11 +3,12 @@
 #include "base/atomic_file.hpp"
 #include "base/file_descriptor.hpp"
 #include "base/remove_tree.hpp"
-#include "image/store/lock.hpp"
 #include "image/store/pin.hpp"
 #include "image/store/unpacked.hpp"
 #include "instance/identity.hpp"
+#include "instance/owner_lock.hpp"
 #include "instance/process_table.hpp"
+#include "instance/unfinished_mark.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -92,7 +93,7 @@ std::string Instances::default_directory() {
 }
 
 Result<Instances> Instances::open(const std::string& directory, image::Store store) {
-    for (const char* part : {"/containers", "/volumes", "/run"}) {
+    for (const char* part : {"/containers", "/unfinished", "/volumes", "/run"}) {
         if (auto made = make_directories(directory + part, 0700); !made) {
             return std::unexpected(made.error());
         }
@@ -101,7 +102,9 @@ Result<Instances> Instances::open(const std::string& directory, image::Store sto
     if (!database) {
         return std::unexpected(database.error());
     }
-    return Instances(directory, std::move(store), std::move(*database));
+    Instances instances(directory, std::move(store), std::move(*database));
+    auto swept = instances.sweep();
+    return swept ? Result<Instances>(std::move(instances)) : std::unexpected(swept.error());
 }
 
 std::string Instances::path(const Instance& instance, const std::string& file) const {
@@ -115,45 +118,55 @@ Result<void> Instances::settle(Instance& instance) const {
     }
     // While the monitor lives, it is about to tell how the process ended.
     const FileDescriptor lock(::open(path(instance, "lock").c_str(), O_RDWR | O_CLOEXEC));
-    if (lock && !image::lock_if_free(lock.get())) {
+    if (lock && is_owned(lock)) {
         return {};
     }
-    auto current = database_.prepare("SELECT status, exit_code, finished FROM instances WHERE id = ?");
+    // Only if it is still that run: another process may have written its end, or started it again, meanwhile.
+    auto ended = database_.prepare("UPDATE instances SET status = ?, exit_code = ?, finished = ? "
+                                   "WHERE id = ? AND status = ? AND pid = ? AND pid_start = ?");
+    if (auto done = ended.bind(static_cast<std::int64_t>(Status::exited))
+                        .bind(static_cast<std::int64_t>(killed_unseen))
+                        .bind(static_cast<std::int64_t>(std::time(nullptr)))
+                        .bind(instance.id)
+                        .bind(static_cast<std::int64_t>(instance.status))
+                        .bind(instance.pid)
+                        .bind(instance.pid_start)
+                        .run();
+        !done) {
+        return done;
+    }
+    auto current = database_.prepare(fmt::format("SELECT {} FROM instances WHERE id = ?", columns));
     const auto row = current.bind(instance.id).step();
     if (!row) {
         return std::unexpected(row.error());
     }
-    if (*row && static_cast<Status>(current.number()) == Status::exited) {
-        instance.status = Status::exited;
-        instance.exit_code = static_cast<int>(current.number());
-        instance.finished = current.number();
+    if (!*row) {
+        instance.status = Status::exited; // removed meanwhile
         return {};
     }
-    instance.status = Status::exited;
-    instance.exit_code = killed_unseen;
-    instance.finished = std::time(nullptr);
-    return save_state(instance);
+    auto now = read_row(current);
+    if (now) {
+        instance = std::move(*now);
+    }
+    return now ? Result<void>{} : std::unexpected(now.error());
 }
 
-Result<std::vector<Instance>> Instances::list() const {
+// The instances of a query's rows, as they are now.
+Result<std::vector<Instance>> Instances::select(Statement& rows) const {
     std::vector<Instance> all;
-    {
-        auto rows = database_.prepare(
-            fmt::format("SELECT {} FROM instances ORDER BY created DESC, rowid DESC", columns));
-        while (true) {
-            const auto more = rows.step();
-            if (!more) {
-                return std::unexpected(more.error());
-            }
-            if (!*more) {
-                break;
-            }
-            auto instance = read_row(rows);
-            if (!instance) {
-                return std::unexpected(instance.error());
-            }
-            all.push_back(std::move(*instance));
+    while (true) {
+        const auto more = rows.step();
+        if (!more) {
+            return std::unexpected(more.error());
         }
+        if (!*more) {
+            break;
+        }
+        auto instance = read_row(rows);
+        if (!instance) {
+            return std::unexpected(instance.error());
+        }
+        all.push_back(std::move(*instance));
     }
     for (auto& instance : all) {
         if (auto settled = settle(instance); !settled) {
@@ -163,40 +176,30 @@ Result<std::vector<Instance>> Instances::list() const {
     return all;
 }
 
+Result<std::vector<Instance>> Instances::list() const {
+    auto rows =
+        database_.prepare(fmt::format("SELECT {} FROM instances ORDER BY created DESC, rowid DESC", columns));
+    return select(rows);
+}
+
 Result<Instance> Instances::find(const std::string& text) const {
-    std::vector<Instance> found;
-    {
-        auto rows = database_.prepare(fmt::format(
-            "SELECT {} FROM instances WHERE name = ? OR id = ? OR substr(id, 1, ?) = ?", columns));
-        rows.bind(text).bind(text).bind(static_cast<std::int64_t>(text.size())).bind(text);
-        while (true) {
-            const auto more = rows.step();
-            if (!more) {
-                return std::unexpected(more.error());
-            }
-            if (!*more) {
-                break;
-            }
-            auto instance = read_row(rows);
-            if (!instance) {
-                return instance;
-            }
-            found.push_back(std::move(*instance));
-        }
+    auto rows = database_.prepare(
+        fmt::format("SELECT {} FROM instances WHERE name = ? OR id = ? OR substr(id, 1, ?) = ?", columns));
+    rows.bind(text).bind(text).bind(static_cast<std::int64_t>(text.size())).bind(text);
+    auto found = select(rows);
+    if (!found) {
+        return std::unexpected(found.error());
     }
     const auto exact =
-        std::ranges::find_if(found, [&](const Instance& i) { return i.name == text || i.id == text; });
-    if (exact == found.end() && found.size() > 1) {
+        std::ranges::find_if(*found, [&](const Instance& i) { return i.name == text || i.id == text; });
+    if (exact == found->end() && found->size() > 1) {
         return fail(fmt::format("more than one container's ID begins with '{}'", text), "write more of it");
     }
-    if (found.empty() || text.empty()) {
-        return fail(fmt::format("no container '{}'", text), "strata ps -a lists them");
+    if (found->empty() || text.empty()) {
+        return std::unexpected(
+            Error{fmt::format("no container '{}'", text), "strata ps -a lists them", ENOENT});
     }
-    Instance instance = exact != found.end() ? *exact : found.front();
-    if (auto settled = settle(instance); !settled) {
-        return std::unexpected(settled.error());
-    }
-    return instance;
+    return exact != found->end() ? *exact : found->front();
 }
 
 Result<void> Instances::insert(Instance& instance) const {
@@ -230,20 +233,7 @@ Result<void> Instances::insert(Instance& instance) const {
     });
 }
 
-// In this order, so that whoever is killed on the way leaves what `rm` removes: the pin names the instance's
-// ID, and pins without an instance are dropped.
-Result<Instance> Instances::create(const std::string& name, Settings settings,
-                                   const std::optional<image::Image>& image) const {
-    if (!name.empty()) {
-        if (auto good = check_name(name); !good) {
-            return std::unexpected(good.error());
-        }
-    }
-    Instance instance{
-        .id = random_id(), .name = name, .settings = std::move(settings), .created = std::time(nullptr)};
-    if (instance.settings.hostname.empty() && instance.settings.network != "host") {
-        instance.settings.hostname = instance.short_id();
-    }
+Result<void> Instances::make_files(Instance& instance, const std::optional<image::Image>& image) const {
     if (image) {
         auto lease = store_.lease();
         if (!lease) {
@@ -257,7 +247,7 @@ Result<Instance> Instances::create(const std::string& name, Settings settings,
         if (auto pinned =
                 image::pin(store_.directory(), instance.id, image::chain_ids(image->config.diff_ids));
             !pinned) {
-            return std::unexpected(pinned.error());
+            return pinned;
         }
     }
     auto done = make_directories(path(instance), 0700);
@@ -265,22 +255,64 @@ Result<Instance> Instances::create(const std::string& name, Settings settings,
         done = done ? make_directories(path(instance, part), part == std::string_view("upper") ? 0755 : 0700)
                     : done;
     }
-    done = done ? insert(instance) : done;
-    if (!done) {
-        image::unpin(store_.directory(), instance.id);
-        static_cast<void>(remove_tree(path(instance)));
-        return std::unexpected(done.error());
+    return done;
+}
+
+Result<Instance> Instances::create(const std::string& name, Settings settings,
+                                   const std::optional<image::Image>& image) const {
+    if (!name.empty()) {
+        if (auto good = check_name(name); !good) {
+            return std::unexpected(good.error());
+        }
     }
-    return instance;
+    Instance instance{
+        .id = random_id(), .name = name, .settings = std::move(settings), .created = std::time(nullptr)};
+    if (instance.settings.hostname.empty() && instance.settings.network != "host") {
+        instance.settings.hostname = instance.short_id();
+    }
+    auto mark = UnfinishedMark::set(directory_, instance.id);
+    if (!mark) {
+        return std::unexpected(mark.error());
+    }
+    auto done = make_files(instance, image);
+    done = done ? insert(instance) : done;
+    if (done || remove_files(instance.id)) {
+        mark->clear();
+    }
+    return done ? Result<Instance>(std::move(instance)) : std::unexpected(done.error());
+}
+
+Result<void> Instances::remove_files(const std::string& id) const {
+    image::unpin(store_.directory(), id);
+    return remove_tree(directory_ + "/containers/" + id);
 }
 
 Result<void> Instances::remove(const Instance& instance) const {
-    const auto removed = database_.prepare("DELETE FROM instances WHERE id = ?").bind(instance.id).run();
-    if (!removed) {
-        return removed;
+    auto mark = UnfinishedMark::set(directory_, instance.id);
+    if (!mark) {
+        return std::unexpected(mark.error());
     }
-    image::unpin(store_.directory(), instance.id);
-    return remove_tree(path(instance));
+    auto removed = database_.prepare("DELETE FROM instances WHERE id = ?").bind(instance.id).run();
+    removed = removed ? remove_files(instance.id) : removed;
+    if (removed) {
+        mark->clear();
+    }
+    return removed;
+}
+
+// Finishes what others who were killed have begun to make, or to remove; what resists is left to the next.
+Result<void> Instances::sweep() const {
+    for (auto& mark : UnfinishedMark::abandoned(directory_)) {
+        auto row = database_.prepare("SELECT id FROM instances WHERE id = ?");
+        const auto exists = row.bind(mark.id()).step();
+        if (!exists) {
+            return std::unexpected(exists.error());
+        }
+        if (*exists || remove_files(mark.id())) {
+            mark.clear();
+        }
+    }
+    return {};
 }
 
 Result<void> Instances::save_state(const Instance& instance) const {

@@ -3,8 +3,10 @@
 //
 //   DIRECTORY/state.db               names, settings, exit codes
 //   DIRECTORY/containers/ID/         upper/ and work/ of its root, bundle/, logs, sockets; lock, which its
-//   monitor holds DIRECTORY/volumes/NAME/data      volumes DIRECTORY/run/                   the runtime's own
-//   state
+//                                    monitor owns
+//   DIRECTORY/unfinished/ID          while the instance is made or removed, owned by who does it
+//   DIRECTORY/volumes/NAME/data      volumes
+//   DIRECTORY/run/                   the runtime's own state
 //
 // An instance runs if its first process lives, whatever the database says: whoever reads the database sets it
 // right.
@@ -58,7 +60,7 @@ public:
     [[nodiscard]] std::string path(const Instance& instance, const std::string& file = {}) const;
 
     [[nodiscard]] Result<std::vector<Instance>> list() const;
-    // By name, ID, or the beginning of an ID.
+    // By name, ID, or the beginning of an ID. The error's code is ENOENT if there is none.
     [[nodiscard]] Result<Instance> find(const std::string& text) const;
 
     // Makes an instance; with an empty name it gets one. The image, if there is one, must be in the store.
@@ -77,7 +79,11 @@ private:
     Instances(std::string directory, image::Store store, Database database)
         : directory_(std::move(directory)), store_(std::move(store)), database_(std::move(database)) {}
 
+    [[nodiscard]] Result<std::vector<Instance>> select(Statement& rows) const;
     [[nodiscard]] Result<void> settle(Instance& instance) const;
+    [[nodiscard]] Result<void> sweep() const;
+    [[nodiscard]] Result<void> make_files(Instance& instance, const std::optional<image::Image>& image) const;
+    [[nodiscard]] Result<void> remove_files(const std::string& id) const;
     [[nodiscard]] Result<void> insert(Instance& instance) const;
 
     std::string directory_;

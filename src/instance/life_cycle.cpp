@@ -1,8 +1,10 @@
 #include "instance/life_cycle.hpp"
 
 #include "base/file_descriptor.hpp"
-#include "image/store/lock.hpp"
+#include "instance/attachment.hpp"
+#include "instance/console.hpp"
 #include "instance/network/network.hpp"
+#include "instance/owner_lock.hpp"
 #include "instance/process_table.hpp"
 #include "instance/runtime.hpp"
 #include "instance/volumes.hpp"
@@ -14,6 +16,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 namespace strata::instance {
@@ -38,10 +41,15 @@ bool wait_for_process(const Instance& instance, std::int64_t milliseconds) {
     return ready > 0;
 }
 
+// Tells the monitor of a container that is between two runs, if there is one, to look at the state.
+void wake_monitor(const Instances& instances, const Instance& instance) {
+    static_cast<void>(connect_to(instances.path(instance), attach_socket, SOCK_SEQPACKET));
+}
+
 // Until its monitor has written down how it ended, and has gone.
 void wait_for_monitor(const Instances& instances, const Instance& instance) {
     const FileDescriptor lock(open(instances.path(instance, "lock").c_str(), O_RDWR | O_CLOEXEC));
-    static_cast<void>(lock && image::lock_waiting(lock.get()));
+    wait_for_owner(lock);
 }
 
 // 64 hexadecimal digits, as volumes have that were asked for without a name.
@@ -92,7 +100,8 @@ Result<void> stop(const Instances& instances, const Instance& instance, std::opt
         return told;
     }
     if (!instance.alive()) {
-        wait_for_monitor(instances, instance); // it may be between two starts
+        wake_monitor(instances, instance);
+        wait_for_monitor(instances, instance);
         return {};
     }
     const auto signal = parse_signal(instance.settings.stop_signal);
@@ -155,7 +164,13 @@ Result<void> remove_instance(const Instances& instances, const Instance& instanc
         static_cast<void>(runtime_of(instances).kill(instance.id, SIGKILL));
         wait_for_process(instance, -1);
         wait_for_monitor(instances, instance);
+    } else if (auto stopped = stop(instances, instance, std::nullopt); !stopped) {
+        return stopped;
     }
+    return remove_ended(instances, instance, volumes);
+}
+
+Result<void> remove_ended(const Instances& instances, const Instance& instance, bool volumes) {
     static_cast<void>(runtime_of(instances).remove(instance.id));
     disconnect_network(instances, instance);
     if (auto removed = instances.remove(instance); !removed) {

@@ -15,10 +15,12 @@ namespace strata::instance {
 [[nodiscard]] Result<void> pause(const Instances& instances, const Instance& instance, bool paused);
 // Waits for the end; the exit code.
 [[nodiscard]] Result<int> wait(const Instances& instances, const Instance& instance);
-// With `force` also one that runs. The volumes that it alone has and that have no name go, too, with
-// `volumes`.
+// With `force` also one that runs; one that waits to be started again is stopped. The volumes that it alone
+// has and that have no name go, too, with `volumes`.
 [[nodiscard]] Result<void> remove_instance(const Instances& instances, const Instance& instance, bool volumes,
                                            bool force = false);
+// The same for one that has ended, by its monitor.
+[[nodiscard]] Result<void> remove_ended(const Instances& instances, const Instance& instance, bool volumes);
 
 // "SIGTERM", "TERM" or "15".
 [[nodiscard]] Result<int> parse_signal(const std::string& text);

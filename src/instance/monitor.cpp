@@ -67,18 +67,18 @@ Result<void> launch(const Instances& instances, const Instance& instance, int at
     const FileDescriptor read_end(ends[0]);
     FileDescriptor write_end(ends[1]);
     const auto store = instances.store().directory();
-    const pid_t child = fork();
-    if (child < 0) {
-        return fail_errno("start", instance.name);
+    const auto child = instances.database().fork();
+    if (!child) {
+        return std::unexpected(child.error());
     }
-    if (child == 0) {
+    if (*child == 0) {
         if (fork() == 0) { // the monitor is nobody's child
             become_monitor(instances.directory(), store, instance.id, write_end.get(), attached);
         }
         _exit(0);
     }
     write_end.reset();
-    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    while (waitpid(*child, nullptr, 0) < 0 && errno == EINTR) {
     }
     std::string text;
     std::array<char, 4096> buffer{};

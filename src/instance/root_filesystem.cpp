@@ -116,4 +116,6 @@ Result<std::string> mount_root(const Instances& instances, const Instance& insta
     return root;
 }
 
+void unmount_root(const std::string& path) { umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); }
+
 } // namespace strata::instance

@@ -13,6 +13,9 @@ namespace strata::instance {
 // copied, once.
 [[nodiscard]] Result<std::string> mount_root(const Instances& instances, const Instance& instance);
 
+// Unmounts what is mounted at an instance's root/, if anything is.
+void unmount_root(const std::string& path);
+
 // Gives this process, which must have one thread, a mount namespace of its own: what it mounts is gone when
 // it ends, however it ends.
 [[nodiscard]] Result<void> hide_mounts();

@@ -1,19 +1,20 @@
 #include "instance/supervisor.hpp"
 
 #include "base/atomic_file.hpp"
-#include "image/store/lock.hpp"
 #include "instance/attachment.hpp"
 #include "instance/bundle.hpp"
 #include "instance/console.hpp"
 #include "instance/host_files.hpp"
 #include "instance/life_cycle.hpp"
 #include "instance/network/proxy.hpp"
+#include "instance/owner_lock.hpp"
 #include "instance/process_table.hpp"
 #include "instance/root_filesystem.hpp"
 #include "instance/volumes.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <ctime>
 #include <fcntl.h>
@@ -87,7 +88,7 @@ Result<void> Supervisor::begin() {
 
 Result<void> Supervisor::prepare() {
     lock_ = FileDescriptor(open((path_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock_ || !image::lock_if_free(lock_.get())) {
+    if (!lock_ || !own(lock_)) {
         return fail("the container is being started, or runs already");
     }
     const auto instances = open_state();
@@ -262,7 +263,7 @@ void Supervisor::watch() {
         }
         pause = std::time(nullptr) - instance_.started > steady ? shortest_pause
                                                                 : std::min(2 * pause, longest_pause);
-        poll(nullptr, 0, pause);
+        rest(pause);
         if (!wants_restart()) { // stopped meanwhile
             break;
         }
@@ -278,9 +279,33 @@ void Supervisor::watch() {
             static_cast<void>(runtime_.remove(id_));
             break;
         }
+        if (was_stopped()) { // by one who took it for ended
+            static_cast<void>(runtime_.kill(id_, SIGKILL));
+        }
     }
     clean_up(); // before those who wait hear of the end: a container that was to be removed is
     end_clients();
+}
+
+// Until it is time to start the container again, or a user stops it: whoever does comes to the socket.
+void Supervisor::rest(int milliseconds) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+    while (!was_stopped()) {
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        pollfd file{listener_.get(), POLLIN, 0};
+        if (left.count() <= 0 || poll(&file, 1, static_cast<int>(left.count())) == 0) {
+            break;
+        }
+        accept_client();
+    }
+}
+
+bool Supervisor::was_stopped() const {
+    const auto instances = open_state();
+    const auto current =
+        instances ? instances->find(id_) : Result<Instance>(std::unexpected(instances.error()));
+    return !current || current->stopped; // or removed
 }
 
 bool Supervisor::congested() const {
@@ -508,11 +533,12 @@ void Supervisor::end_clients() {
 
 void Supervisor::clean_up() {
     unlink((path_ + "/" + attach_socket).c_str());
+    unmount_root(path_ + "/root"); // else it could not be removed
     if (!instance_.settings.auto_remove) {
         return;
     }
     if (const auto instances = open_state()) {
-        static_cast<void>(remove_instance(*instances, instance_, true));
+        static_cast<void>(remove_ended(*instances, instance_, true));
     }
 }
 

@@ -40,6 +40,8 @@ private:
     void watch_once();
     void record_end();
     [[nodiscard]] bool wants_restart();
+    [[nodiscard]] bool was_stopped() const;
+    void rest(int milliseconds);
     void clean_up();
 
     void reap();

@@ -3,8 +3,10 @@
 #include "instance/instances.hpp"
 #include "instance/life_cycle.hpp"
 #include "instance/log.hpp"
+#include "instance/owner_lock.hpp"
 #include "instance/process_table.hpp"
 #include "instance/seccomp_profile.hpp"
+#include "instance/unfinished_mark.hpp"
 #include "instance/users.hpp"
 #include "instance/volumes.hpp"
 
@@ -15,6 +17,8 @@
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <thread>
 
 namespace strata::instance {
@@ -74,6 +78,70 @@ TEST_F(State, WhatIsGoneDoesNotRun) {
     ASSERT_TRUE(instances.save_state(instance));
     EXPECT_EQ(instances.find("one")->status, Status::exited);
     EXPECT_EQ(instances.find("one")->exit_code, 137);
+}
+
+TEST_F(State, WhatOthersWereKilledAtIsFinished) {
+    const auto one = *open().create("one", {}, std::nullopt);
+    const auto half = path + "/state/containers/half";
+    const auto mark = [&](const std::string& id) { return path + "/state/unfinished/" + id; };
+    std::filesystem::create_directories(half + "/upper");
+    for (const auto& id :
+         {std::string("half"), one.id}) { // being made; being removed, with its row still there
+        std::ofstream file(mark(id));
+    }
+    const auto busy = *UnfinishedMark::set(path + "/state", "busy"); // whose owner lives
+    const auto instances = open();
+    EXPECT_FALSE(std::filesystem::exists(half));
+    EXPECT_FALSE(std::filesystem::exists(mark("half")));
+    EXPECT_FALSE(std::filesystem::exists(mark(one.id)));
+    EXPECT_TRUE(std::filesystem::exists(mark("busy")));
+    EXPECT_TRUE(instances.find("one"));
+    EXPECT_TRUE(std::filesystem::exists(instances.path(one, "upper")));
+}
+
+TEST_F(State, LooksAtLocksWithoutTakingThem) {
+    const auto open_file = [&] {
+        return FileDescriptor(::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    };
+    auto owner = open_file();
+    const auto other = open_file();
+    EXPECT_FALSE(is_owned(other));
+    ASSERT_TRUE(own(owner));
+    EXPECT_TRUE(is_owned(other));
+    EXPECT_FALSE(own(other));
+    std::jthread waiting([&] { wait_for_owner(other); });
+    owner.reset();
+    waiting.join();
+    EXPECT_FALSE(is_owned(other));
+    EXPECT_TRUE(own(other));
+}
+
+// Children that change the state while others do lose nothing: they share no lock with whoever made them.
+TEST_F(State, ChildrenHaveTheirOwnDatabase) {
+    static_cast<void>(open());
+    constexpr int makers = 4, each = 10;
+    std::vector<pid_t> children;
+    const auto instances = open();
+    for (int i = 0; i < makers; ++i) {
+        const auto child = instances.database().fork();
+        ASSERT_TRUE(child);
+        if (*child == 0) {
+            bool done = true;
+            syscall(SYS_close_range, 3, ~0U, 0);
+            for (int j = 0; j < each; ++j) {
+                const auto own_state = Instances::open(path + "/state", *image::Store::open(path + "/store"));
+                done = done && own_state && own_state->create("", {}, std::nullopt);
+            }
+            _exit(done ? 0 : 1);
+        }
+        children.push_back(*child);
+    }
+    for (const pid_t child : children) {
+        int status = 0;
+        ASSERT_EQ(waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0);
+    }
+    EXPECT_EQ(instances.list()->size(), static_cast<std::size_t>(makers * each));
 }
 
 TEST_F(State, ManyAtOneTime) {

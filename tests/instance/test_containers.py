@@ -287,6 +287,14 @@ class Living(ContainerTest):
         self.strata("restart", "-t", "0", name)
         self.assertEqual(self.strata("exec", name, "cat", "/etc/kept"), "image\n")
 
+    def test_restart_policy(self):
+        name = self.start_box("sh", "-c", "echo run; exit 1", options=["--restart", "on-failure:2"])
+        self.wait_for(lambda: self.strata("logs", name).count("run") == 3 and self.state_of(name) == "exited")
+        forever = self.start_box("sh", "-c", "echo run; sleep 0.1", options=["--restart", "always"])
+        self.wait_for(lambda: self.strata("logs", forever).count("run") > 2)
+        self.strata("stop", "-t", "0", forever)
+        self.assertEqual(self.state_of(forever), "exited")
+
     def test_log_rotation(self):
         name = self.strata("run", "-d", "--network", "none", "--log-opt", "max-size=4k", "--log-opt", "max-file=2", "box", "sh", "-c",
                            "for i in $(seq 1000); do echo line $i; done").strip()
@@ -320,11 +328,13 @@ class Killed(ContainerTest):
     """Processes that die at any instant; the next one reads the truth."""
 
     def monitor_of(self, name):
-        lock = os.stat(self.host / f"state/containers/{name}/lock")
-        for line in Path("/proc/locks").read_text().splitlines():
-            fields = line.split()
-            if "FLOCK" in fields and fields[-3].endswith(f":{lock.st_ino}"):
-                return int(fields[-4])
+        lock = str(self.host / f"state/containers/{name}/lock")
+        for file in Path("/proc").glob("[0-9]*/fd/*"):
+            try:
+                if os.readlink(file) == lock:
+                    return int(file.parts[2])
+            except OSError:
+                pass # it ended meanwhile
         return None
 
     def test_monitors(self):
@@ -361,6 +371,10 @@ class Killed(ContainerTest):
             self.strata("rm", "-f", name)
         self.assertEqual(self.run_box("echo", "well"), "well\n")
         self.strata("prune", "-f")
+        # The monitors of those that ran may still be removing them.
+        self.wait_for(lambda: self.strata("ps", "-aq") == "" and not any((self.host / "state/containers").iterdir()))
+        self.assertEqual(list((self.host / "store/pins").iterdir()), [])
+        self.assertEqual(list((self.host / "state/unfinished").iterdir()), [])
 
     def test_concurrent_runs(self):
         runs = [self.host.start("run", "--rm", "--network", "none", "box", "echo", str(i)) for i in range(8)]

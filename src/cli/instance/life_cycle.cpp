@@ -6,6 +6,7 @@
 #include "instance/life_cycle.hpp"
 #include "instance/monitor.hpp"
 
+#include <cerrno>
 #include <fmt/format.h>
 
 namespace strata::cli {
@@ -102,6 +103,12 @@ Result<int> wait(const instance::Instances& instances, Names& options) {
 }
 
 Result<int> remove(const instance::Instances& instances, Names& options) {
+    if (options.force) { // one that is gone is what was asked for
+        std::erase_if(options.names, [&](const auto& name) {
+            const auto found = instances.find(name);
+            return !found && found.error().code == ENOENT;
+        });
+    }
     return for_each_named(instances, options.names, [&](const auto& each) {
         return instance::remove_instance(instances, each, options.volumes, options.force);
     });

@@ -31,8 +31,6 @@ Result<void> pin(const std::string& store, const std::string& owner, const std::
     return replace_file(path_of(store, owner), text, 0600);
 }
 
-void unpin(const std::string& store, const std::string& owner) { unlink(path_of(store, owner).c_str()); }
-
 std::vector<std::string> pin_owners(const std::string& store) {
     std::vector<std::string> owners;
     std::error_code ignored;
@@ -40,6 +38,14 @@ std::vector<std::string> pin_owners(const std::string& store) {
         owners.push_back(entry.path().filename());
     }
     return owners;
+}
+
+void unpin(const std::string& store, const std::string& owner) {
+    for (const auto& name : pin_owners(store)) {
+        if (name == owner || name.starts_with(owner + ".")) {
+            unlink(path_of(store, name).c_str());
+        }
+    }
 }
 
 std::vector<Digest> pinned_digests(const std::string& store) {

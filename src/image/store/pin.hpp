@@ -9,9 +9,10 @@
 
 namespace strata::image {
 
-// From the return on the digests stay. `owner` is a plain file name.
+// From the return on the digests stay. `owner` is a plain file name, without a dot.
 [[nodiscard]] Result<void> pin(const std::string& store, const std::string& owner,
                                const std::vector<Digest>& digests);
+// Also what a process that was killed while it pinned has left.
 void unpin(const std::string& store, const std::string& owner);
 
 // Who has pins, and what all of them hold.
