@@ -1,8 +1,8 @@
 #include "cli/oci.hpp"
 
+#include "base/beside.hpp"
 #include "base/error.hpp"
 
-#include <climits>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -16,17 +16,6 @@ constexpr auto executable = "strata-oci";
 
 std::string base_name(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
 
-// In the directory of this executable; empty if it cannot be found.
-std::string path_beside() {
-    char path[PATH_MAX];
-    const auto size = ::readlink("/proc/self/exe", path, sizeof path - 1);
-    if (size <= 0) {
-        return {};
-    }
-    const std::string own(path, static_cast<std::size_t>(size));
-    return own.substr(0, own.rfind('/') + 1) + executable;
-}
-
 } // namespace
 
 void hand_over_to_oci(int argc, char** argv) {
@@ -38,7 +27,7 @@ void hand_over_to_oci(int argc, char** argv) {
     std::vector<char*> arguments(argv + (by_name ? 1 : 2), argv + argc);
     arguments.insert(arguments.begin(), name.data());
     arguments.push_back(nullptr);
-    const std::string path = path_beside();
+    const std::string path = path_beside(executable);
     ::execv(path.c_str(), arguments.data());
     std::exit(report(fail_errno("run", path, errno, "strata-oci belongs in the directory of strata").error(),
                      failure));

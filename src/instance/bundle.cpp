@@ -1,5 +1,6 @@
 #include "instance/bundle.hpp"
 
+#include "base/beside.hpp"
 #include "instance/capabilities.hpp"
 #include "instance/seccomp_profile.hpp"
 
@@ -8,11 +9,13 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <thread>
+#include <unistd.h>
 
 namespace strata::instance {
 namespace {
 
 constexpr std::uint64_t cpu_period = 100'000; // microseconds
+constexpr auto init_path = "/dev/init";       // where no image has anything
 constexpr auto default_path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 Json mount(const char* destination, const char* type, const char* source,
@@ -100,6 +103,10 @@ public:
         if (auto added = add_seccomp(*capabilities); !added) {
             return std::unexpected(added.error());
         }
+        if (settings_.init && access(init_program_.c_str(), X_OK) != 0) {
+            return fail_errno("find", init_program_, errno,
+                              "strata-init belongs in the directory of strata; or leave --init out");
+        }
         Json config{{"ociVersion", "1.0.2"},
                     {"root", {{"path", surroundings_.root}, {"readonly", settings_.read_only}}},
                     {"process", process(*capabilities)},
@@ -151,7 +158,11 @@ public:
 private:
     Json process(const std::vector<std::string>& capabilities) const {
         auto process = process_of(settings_, capabilities, surroundings_.user);
-        std::vector<std::string> arguments = settings_.entrypoint;
+        std::vector<std::string> arguments;
+        if (settings_.init) {
+            arguments = {init_path, "--"};
+        }
+        arguments.insert(arguments.end(), settings_.entrypoint.begin(), settings_.entrypoint.end());
         arguments.insert(arguments.end(), settings_.command.begin(), settings_.command.end());
         process["args"] = arguments;
         process["cwd"] = settings_.working_directory.empty() ? "/" : settings_.working_directory;
@@ -203,6 +214,10 @@ private:
         }
         for (const auto& [source, target] : surroundings_.files) {
             list.push_back(mount(target.c_str(), "bind", source.c_str(), {"rbind", "rprivate"}));
+        }
+        if (settings_.init) {
+            list.push_back(
+                mount(init_path, "bind", init_program_.c_str(), {"bind", "rprivate", "ro", "nodev"}));
         }
         auto volume = surroundings_.volumes.begin();
         for (const auto& point : settings_.mounts) {
@@ -310,6 +325,7 @@ private:
     const Settings& settings_;
     const std::string& id_;
     const Surroundings& surroundings_;
+    const std::string init_program_ = path_beside("strata-init");
     Json linux_ = Json::object();
     std::vector<Json> extra_rules_{};
 };

@@ -1,5 +1,6 @@
 #include "instance/runtime.hpp"
 
+#include "base/beside.hpp"
 #include "base/file_descriptor.hpp"
 #include "base/json_reader.hpp"
 #include "instance/temporary_file.hpp"
@@ -7,7 +8,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
-#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <iterator>
@@ -23,10 +23,8 @@ std::string find_program() {
     if (const char* named = std::getenv("STRATA_RUNTIME"); named != nullptr && *named != '\0') {
         return named;
     }
-    std::error_code ignored;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
-    const auto own = self.parent_path() / "strata-oci";
-    return std::filesystem::exists(own, ignored) ? own.string() : "runc";
+    const auto own = path_beside("strata-oci");
+    return access(own.c_str(), X_OK) == 0 ? own : "runc";
 }
 
 std::string content_of(const std::string& path) {

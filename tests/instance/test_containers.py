@@ -127,6 +127,18 @@ class Running(ContainerTest):
         self.assertIn("there is no user 'nobody-here'",
                       self.host.refused_with(125, "run", "--rm", "-u", "nobody-here", "--network", "none", "box", "id"))
 
+    def test_init(self):
+        self.assertEqual(self.run_box("sh", "-c", "cat /proc/1/cmdline | tr '\\0' ' '; exit 7", options=["--init"], status=7),
+                         "/dev/init -- sh -c cat /proc/1/cmdline | tr '\\0' ' '; exit 7 ")
+        self.run_box("no-such-program", options=["--init"], status=127)
+        # It passes signals on, and reaps orphans.
+        name = self.start_box("sh", "-c", "trap 'exit 5' TERM; (sleep 0.1 &); echo up; while true; do sleep 0.1; done",
+                              options=["--init"])
+        self.wait_for(lambda: "up" in self.strata("logs", name))
+        self.wait_for(lambda: self.strata("exec", name, "sh", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status || true") == "")
+        self.strata("stop", name)
+        self.assertEqual(self.strata("wait", name).strip(), "5")
+
     def test_environment_and_directory(self):
         (self.host / "env").write_text("# comment\nFROM_FILE=1\n")
         text = self.run_box("env", options=["-e", "A=b c", "-e", "A=d", "--env-file", self.host / "env", "--hostname", "h"])
@@ -310,7 +322,26 @@ class Living(ContainerTest):
         name = self.start_box("sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.2; done")
         self.assertEqual(self.strata("logs", "-f", name), "1\n2\n3\n")
 
-    def test_top_and_inspection(self):
+    def test_inspection(self):
+        name = self.start_box("sleep", "1234", options=["-v", "data:/data:ro", "-m", "64m", "-l", "team=web", "--restart", "on-failure:3",
+                                                        "--init", "--name", "it"])
+        shown = json.loads(self.strata("inspect", "it"))[0]
+        self.assertEqual((shown["Id"], shown["Name"], shown["Path"], shown["Args"]), (name, "/it", "sleep", ["1234"]))
+        self.assertEqual((shown["State"]["Status"], shown["State"]["Running"]), ("running", True))
+        self.assertIn("sleep", Path(f"/proc/{shown['State']['Pid']}/cmdline").read_text())
+        self.assertEqual(shown["HostConfig"]["Memory"], 64 << 20)
+        self.assertEqual(shown["HostConfig"]["RestartPolicy"], {"Name": "on-failure", "MaximumRetryCount": 3})
+        self.assertEqual(shown["Config"]["Labels"], {"team": "web"})
+        self.assertEqual([(m["Type"], m["Name"], m["Destination"], m["RW"]) for m in shown["Mounts"]], [("volume", "data", "/data", False)])
+        self.assertTrue(Path(shown["Mounts"][0]["Source"]).is_dir())
+        image = self.strata("inspect", "--type", "image", "-f", "{{.Id}}", "box").strip()
+        self.assertEqual(image, shown["Image"])
+        self.strata("stop", "-t", "0", name)
+        self.assertEqual(self.strata("inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "it").strip(), "exited 0")
+        self.assertIn("neither a container nor an image", self.host.refused("inspect", "absent"))
+        self.assertIn("no container 'box'", self.host.refused("inspect", "--type", "container", "box"))
+
+    def test_top(self):
         name = self.start_box("sleep", "1234")
         self.assertIn("sleep 1234", self.strata("top", name))
         self.assertEqual(self.strata("ps", "-q").strip(), name[:12])

@@ -16,6 +16,7 @@ FLOORS = {
     "image": ["base"],
     "container": ["base"],
     "oci": ["container", "base"],
+    "init": [],
     "instance": ["container", "image", "base"],
     "cli": ["instance", "image", "vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
 }

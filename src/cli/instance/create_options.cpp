@@ -461,6 +461,7 @@ void define_create(CLI::App& command, CreateOptions& o) {
     command.add_flag("-i,--interactive", o.interactive, "Keep standard input open");
     command.add_flag("-t,--tty", o.terminal, "Give it a terminal");
     command.add_flag("--rm", o.remove, "Remove the container when it ends");
+    command.add_flag("--init", o.init, "Its first process passes signals on and reaps what others leave");
     command.add_flag("--read-only", o.read_only, "Its root cannot be written");
     command.add_flag("--privileged", o.privileged, "All capabilities, all devices, no seccomp filter");
     command.add_option("--entrypoint", o.entrypoint, "The program, in the place of the image's")

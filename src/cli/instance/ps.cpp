@@ -1,6 +1,7 @@
 // strata ps, top and port: what runs, and what runs in it.
 #include "cli/instance/commands.hpp"
 #include "cli/instance/context.hpp"
+#include "cli/instance/describe.hpp"
 #include "cli/table.hpp"
 #include "cli/template.hpp"
 
@@ -8,7 +9,6 @@
 #include "instance/process_table.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -36,15 +36,6 @@ void define(CLI::App& command, Options& options) {
         ->type_name("FORMAT");
     command.footer("Examples:\n  strata ps -a\n  strata ps -q --filter label=team=web\n"
                    "  strata ps --format '{{.Names}}: {{.Status}}'");
-}
-
-std::string time_text(std::int64_t seconds) {
-    const std::time_t time = seconds;
-    tm parts{};
-    gmtime_r(&time, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%FT%TZ", &parts);
-    return text;
 }
 
 std::string status_text(const Instance& instance) {

@@ -13,7 +13,7 @@ namespace strata::instance {
 namespace {
 
 constexpr Address network = 172U << 24 | 29U << 16, gateway = network + 1; // 172.29.0.0/16
-constexpr unsigned prefix = 16;
+constexpr unsigned prefix = bridge_prefix;
 constexpr Address last = network + (1U << (32 - prefix)) - 2;
 
 std::string outer_device(const Instance& instance) { return "st" + instance.id.substr(0, 12); }
@@ -86,6 +86,8 @@ Result<void> need_bridge(const Netlink& host) {
 }
 
 } // namespace
+
+std::string bridge_gateway() { return text_of(gateway); }
 
 Result<Connection> connect_bridge(const Instances& instances, const Instance& instance) {
     const auto host = Netlink::open(NETLINK_ROUTE);
