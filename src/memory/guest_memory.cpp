@@ -29,15 +29,13 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::uint64_t size, Gue
 
 GuestMemory::GuestMemory(FileDescriptor memfd, std::byte* mapping, std::uint64_t size,
                          GuestPhysical low_limit)
-    : memfd_(std::move(memfd)), mapping_(mapping), size_(size) {
+    : memfd_(std::move(memfd)), mapping_(mapping), size_(size), dirty_((size / page_size + 63) / 64),
+      code_(size / page_size) {
     const std::uint64_t low = std::min<std::uint64_t>(size, low_limit);
     slots_.push_back({0, low, mapping, true});
     if (size > low) {
         slots_.push_back({std::uint64_t{1} << 32, size - low, mapping + low, true});
     }
-    const std::uint64_t pages = size >> page_shift;
-    dirty_ = std::make_unique<std::atomic<std::uint64_t>[]>((pages + 63) / 64);
-    code_ = std::make_unique<std::atomic<bool>[]>(pages);
 }
 
 GuestMemory::~GuestMemory() { munmap(mapping_, size_); }

@@ -3,6 +3,7 @@
 
 #include "base/error.hpp"
 #include "base/file_descriptor.hpp"
+#include "base/zeroed_array.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -123,8 +124,8 @@ private:
     std::byte* mapping_;
     std::uint64_t size_;
     std::vector<Slot> slots_;
-    std::unique_ptr<std::atomic<std::uint64_t>[]> dirty_;
-    std::unique_ptr<std::atomic<bool>[]> code_;
+    ZeroedArray<std::atomic<std::uint64_t>> dirty_; // a bit a page
+    ZeroedArray<std::atomic<bool>> code_;
     CodeObserver* observer_ = nullptr;
 };
 
