@@ -2,7 +2,9 @@
 #include "cpu/interpreter/decoder.hpp"
 #include "cpu/translator/flags.hpp"
 #include "cpu/translator/regions.hpp"
+#include "cpu/translator/register_map.hpp"
 #include "cpu/translator/sharing.hpp"
+#include "cpu/x86/state.hpp"
 
 #include <algorithm>
 #include <gtest/gtest.h>
@@ -177,6 +179,21 @@ TEST_F(TraceTest, FollowsForwardJumpsAndFindsItsLoop) {
     ASSERT_EQ(trace_.instructions().size(), 8 * 4U); // eight rounds
     EXPECT_EQ(trace_.instructions()[2].rip, 0x40'1005U);
     EXPECT_TRUE(trace_.loops());
+}
+
+// mul r14; add r14, r15; add r15, r14; add r14, r15; dec r14; jnz to the first
+TEST_F(TraceTest, HasInRegistersWhatItUses) {
+    find({0x49, 0xF7, 0xE6, 0x4D, 0x01, 0xFE, 0x4D, 0x01, 0xF7, 0x4D, 0x01, 0xFE, 0x49, 0xFF, 0xCE, 0x75,
+          0xEF});
+    const RegisterMap map(trace_);
+    EXPECT_TRUE(map.host(x86::r14) && map.host(x86::r15));
+    EXPECT_EQ(map.exchanges().size(), 2U);
+    // MUL implies two, and the stack is where it is.
+    EXPECT_EQ(map.host(x86::rax), usual_registers.host(x86::rax));
+    EXPECT_EQ(map.host(x86::rdx), usual_registers.host(x86::rdx));
+    EXPECT_EQ(map.host(x86::rsp), usual_registers.host(x86::rsp));
+    find({0x4D, 0x01, 0xFE}); // add r14, r15: not worth it
+    EXPECT_TRUE(RegisterMap(trace_).exchanges().empty());
 }
 
 TEST_F(TraceTest, BorrowsTheFlagThatIsNotNeeded) {

@@ -1,25 +1,14 @@
-// The assembler with what every part of translation needs: the register convention, and the processor's
+// The assembler with what every part of translation needs: where guest registers are, and the processor's
 // state.
 #pragma once
 
 #include "cpu/translator/layout.hpp"
+#include "cpu/translator/register_map.hpp"
 
-#include <array>
 #include <optional>
 #include <xbyak/xbyak.h>
 
 namespace strata::cpu::translator {
-
-// Which host register holds which guest register while translated code runs. rSP points at the state, rCX,
-// R14 and R15 are free for address arithmetic (rCX because JRCXZ tests it without touching flags), so guest
-// rCX and rSP are elsewhere, and R12 to R15 live in memory.
-inline constexpr std::array<std::int8_t, 16> host_registers{0, 13, 2,  3,  12, 5,  6,  7,
-                                                            8, 9,  10, 11, -1, -1, -1, -1};
-
-[[nodiscard]] inline std::optional<unsigned> host_register(unsigned guest) {
-    const int number = host_registers[guest];
-    return number < 0 ? std::nullopt : std::optional(static_cast<unsigned>(number));
-}
 
 class Assembler : public Xbyak::CodeGenerator {
 public:
@@ -31,6 +20,12 @@ public:
     [[nodiscard]] Xbyak::Address state(int offset) const { return qword[rsp + offset]; }
 
     [[nodiscard]] Xbyak::Address state32(int offset) const { return dword[rsp + offset]; }
+
+    // What holds guest registers from here on; outlives the code's making.
+    void use(const RegisterMap& map) { map_ = &map; }
+
+    // Empty if the guest register lives in memory.
+    [[nodiscard]] std::optional<unsigned> host_register(unsigned guest) const { return map_->host(guest); }
 
     // In `scratch` if the guest register lives in memory.
     Xbyak::Reg64 guest(unsigned number, const Xbyak::Reg64& scratch) {
@@ -54,6 +49,7 @@ public:
 
 private:
     const StateLayout& layout_;
+    const RegisterMap* map_ = &usual_registers;
 };
 
 } // namespace strata::cpu::translator

@@ -24,12 +24,22 @@ void BlockCompiler::compile(const Trace& trace) {
     native_.insns.reserve(rest_.size());
     native_.sites.reserve(rest_.size());
     emit_entry();
+    map_ = RegisterMap(trace);
+    a.use(map_);
+    enter_map();
     a.L(head_);
     if (vectors_at_start(trace)) {
         need_vectors();
     }
-    native_.start_with_vectors = a.here();
     a.L(head_with_vectors_);
+    native_.start_with_vectors = map_.exchanges().empty() ? a.here() : native_.start;
+    if (vectors_loaded_ && !map_.exchanges().empty()) {
+        later([this] {
+            native_.start_with_vectors = a.here();
+            enter_map();
+            a.jmp(head_with_vectors_, Assembler::T_NEAR);
+        });
+    }
     for (; !rest_.empty(); rest_ = rest_.subspan(1)) {
         instruction(rest_.front());
     }
@@ -87,8 +97,10 @@ void BlockCompiler::translate(const TraceInstruction& instruction) {
 
 void BlockCompiler::interpret() {
     return_flag();
+    leave_map();
     a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site_));
     a.call(stubs_.interpret);
+    enter_map();
     vectors_loaded_ = false;
     std::ranges::fill(shared_, Checked{});
     in_r14_ = 0;
@@ -102,8 +114,10 @@ Label& BlockCompiler::slow_path() {
                borrowed = borrowed_] {
             a.L(*slow);
             emit_return_flag(borrowed, false);
+            leave_map();
             a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site));
             a.call(vectors ? stubs_.interpret_with_vectors : stubs_.interpret);
+            enter_map();
             if (resume->in_r14 != 0) {
                 a.mov(a.r14, a.state(resume->in_r14));
             }
@@ -164,6 +178,24 @@ void BlockCompiler::emit_clear_flag(Borrowed flag) {
     }
 }
 
+// ---- guest registers that are elsewhere within the trace ----
+
+void BlockCompiler::enter_map() {
+    for (const RegisterMap::Exchange& exchange : map_.exchanges()) {
+        const Reg64 host(static_cast<int>(exchange.host));
+        a.mov(a.state(layout.reg(exchange.usual)), host);
+        a.mov(host, a.state(layout.reg(exchange.now)));
+    }
+}
+
+void BlockCompiler::leave_map() {
+    for (const RegisterMap::Exchange& exchange : map_.exchanges()) {
+        const Reg64 host(static_cast<int>(exchange.host));
+        a.mov(a.state(layout.reg(exchange.now)), host);
+        a.mov(host, a.state(layout.reg(exchange.usual)));
+    }
+}
+
 // ---- vectors ----
 
 // A loop looks once, in front of it.
@@ -188,8 +220,10 @@ void BlockCompiler::need_vectors() {
     Label loaded;
     a.mov(a.ecx, a.state32(layout.vectors_in_memory));
     a.jrcxz(loaded);
+    leave_map();
     a.mov(a.r14, rip());
     a.call(stubs_.load_vectors);
+    enter_map();
     in_r14_ = 0;
     a.L(loaded);
     vectors_loaded_ = true;

@@ -59,6 +59,7 @@ private:
     // ---- memory (data_access.cpp) ----
     enum class Access : std::uint8_t { read, write };
     void put_address(const Xbyak::Reg64& to, const EffectiveAddress& address);
+    [[nodiscard]] std::optional<Xbyak::RegExp> simple(const EffectiveAddress& address) const;
     // The operand's host address, of registers; on a miss the interpreter carries out the instruction. Uses
     // rCX, R14 and R15, of which R15 is free afterwards.
     [[nodiscard]] Xbyak::RegExp look_up(const EffectiveAddress& address, unsigned size, Access access);
@@ -101,6 +102,10 @@ private:
     void swap_gs();
     void push_flags();
     void pop_flags();
+
+    // ---- guest registers that are elsewhere within the trace ----
+    void enter_map();
+    void leave_map();
 
     // ---- vectors ----
     void need_vectors();
@@ -152,6 +157,7 @@ private:
     interpreter::DataView view_;
     bool smap_;
     NativeBlock& native_;
+    RegisterMap map_;
     std::span<const TraceInstruction> rest_; // from the current instruction on
     Site* site_ = nullptr;                   // the current instruction's
     bool ended_ = false;                     // nothing can follow

@@ -80,7 +80,7 @@ bool BlockCompiler::stack_instruction(const Decoded& decoded) {
         return true;
     }
     const RegExp top = look_up(on_stack(0), 8, Access::read);
-    const auto host = host_register(number);
+    const auto host = a.host_register(number);
     const Reg64 to = host ? Reg64(static_cast<int>(*host)) : a.r15;
     expect_trap();
     a.mov(to, a.qword[top]);
@@ -131,6 +131,7 @@ void BlockCompiler::exit_by(Link& link) {
 // Within the page, from code that is seldom run.
 void BlockCompiler::emit_link_here(Link& link) {
     Label exit;
+    leave_map();
     a.jmp(exit, Assembler::T_NEAR);
     link.jump = a.here() - 4;
     a.L(exit);
@@ -165,6 +166,7 @@ void BlockCompiler::emit_entry() {
 void BlockCompiler::emit_link(std::uint64_t target) {
     Link& link = make_link(target);
     const auto exit = std::make_shared<Label>();
+    leave_map();
     if (!same_page(target, native_.linear)) {
         Label linked;
         link.page_id = compare_page(target, 0, linked);
@@ -237,7 +239,7 @@ void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
 void BlockCompiler::leave_if(unsigned condition, std::uint64_t taken) {
     const auto label = std::make_shared<Label>();
     jump_if(a, condition, *label);
-    if (same_page(taken, native_.linear) && borrowed_ == Borrowed::nothing) {
+    if (same_page(taken, native_.linear) && borrowed_ == Borrowed::nothing && map_.exchanges().empty()) {
         Link& link = make_link(taken);
         link.jump = a.here() - 4;
         later([this, &link, label] {
@@ -283,6 +285,7 @@ void BlockCompiler::poll_now() {
         a.pext(a.ecx, a.ecx, a.state32(layout.wanted_signals));
         a.jrcxz(none);
         emit_return_flag(borrowed, false);
+        leave_map();
         exit_by(link);
         a.L(none);
         a.jmp(*back, Assembler::T_NEAR);
@@ -311,6 +314,7 @@ void BlockCompiler::return_from(unsigned release) {
     a.mov(a.rcx, a.qword[top]);
     find_target(slow_path());
     a.lea(a.r12, a.ptr[a.r12 + static_cast<int>(8 + release)]);
+    leave_map();
     a.jmp(a.r15);
     ended_ = true;
 }
@@ -341,10 +345,12 @@ void BlockCompiler::indirect(const Decoded& decoded, bool call) {
         a.mov(a.state(layout.target), a.r15);
         push_constant(next_rip());
         return_flag();
+        leave_map();
         a.jmp(a.state(layout.target));
     } else {
         return_flag();
         find_target(slow_path());
+        leave_map();
         a.jmp(a.r15);
     }
     ended_ = true;

@@ -18,19 +18,6 @@ constexpr bool fits_displacement(std::int64_t value) {
     return value >= -most && value <= most;
 }
 
-// A base register of the host's with a displacement: an address that an instruction adds up itself.
-std::optional<RegExp> simple(const EffectiveAddress& address) {
-    if (address.base == EffectiveAddress::none || address.index != EffectiveAddress::none ||
-        address.segment != EffectiveAddress::none || !fits_displacement(address.displacement)) {
-        return std::nullopt;
-    }
-    const auto base = host_register(static_cast<unsigned>(address.base));
-    if (!base) {
-        return std::nullopt;
-    }
-    return Reg64(static_cast<int>(*base)) + static_cast<std::size_t>(address.displacement);
-}
-
 } // namespace
 
 // Uses `to`, and R15 if two registers live in memory.
@@ -43,8 +30,8 @@ void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address
             sum = sum + a.guest(static_cast<unsigned>(address.base), to);
         }
         if (address.index != EffectiveAddress::none) {
-            const bool taken =
-                address.base != EffectiveAddress::none && !host_register(static_cast<unsigned>(address.base));
+            const bool taken = address.base != EffectiveAddress::none &&
+                               !a.host_register(static_cast<unsigned>(address.base));
             sum = sum + a.guest(static_cast<unsigned>(address.index), taken ? a.r15 : to) *
                             static_cast<int>(address.scale);
         }
@@ -54,6 +41,19 @@ void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address
         a.mov(a.r15, a.state(layout.segment_base(static_cast<unsigned>(address.segment))));
         a.lea(to, a.ptr[to + a.r15]);
     }
+}
+
+// A base register of the host's with a displacement: an address that an instruction adds up itself.
+std::optional<RegExp> BlockCompiler::simple(const EffectiveAddress& address) const {
+    if (address.base == EffectiveAddress::none || address.index != EffectiveAddress::none ||
+        address.segment != EffectiveAddress::none || !fits_displacement(address.displacement)) {
+        return std::nullopt;
+    }
+    const auto base = a.host_register(static_cast<unsigned>(address.base));
+    if (!base) {
+        return std::nullopt;
+    }
+    return Reg64(static_cast<int>(*base)) + static_cast<std::size_t>(address.displacement);
 }
 
 RegionUse* BlockCompiler::new_region(unsigned size, bool writes) {

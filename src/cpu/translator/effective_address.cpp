@@ -4,6 +4,12 @@
 
 namespace strata::cpu::translator {
 
+bool is_general(ZydisRegister name) {
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(name);
+    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 || kind == ZYDIS_REGCLASS_GPR32 ||
+           kind == ZYDIS_REGCLASS_GPR64;
+}
+
 unsigned number_of(ZydisRegister name) {
     const ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, name);
     return static_cast<unsigned>(ZydisRegisterGetId(whole));

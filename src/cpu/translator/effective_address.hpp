@@ -16,6 +16,8 @@ struct EffectiveAddress {
     int segment = none;            // FS or GS
 };
 
+// Whether it is a general register or a part of one.
+[[nodiscard]] bool is_general(ZydisRegister name);
 // The guest register (0 to 15) of which `name` is all or a part.
 [[nodiscard]] unsigned number_of(ZydisRegister name);
 // Of an explicit memory operand of an instruction that `next_rip` follows.

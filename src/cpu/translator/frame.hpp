@@ -94,6 +94,7 @@ struct NativeState {
     std::uint64_t missed = 0, missed_at = 0;
     std::array<std::uint64_t, 2> scratch{};  // of stubs
     std::array<std::uint64_t, 8> pointers{}; // host addresses of what a trace has checked
+    std::array<std::uint64_t, 16> kept{};    // host registers around calls of C++ that want no guest's
     std::array<JumpCache, 4> jumps;          // by DataView, which translated code has built in
     Regions regions;
 };

@@ -53,6 +53,7 @@ StateLayout::StateLayout(Frame& frame) {
     missed = at(native.missed);
     missed_at = at(native.missed_at);
     scratch = {at(native.scratch[0]), at(native.scratch[1])};
+    kept = at(native.kept);
     for (unsigned i = 0; i < pointers.size(); ++i) {
         pointers[i] = at(native.pointers[i]);
     }

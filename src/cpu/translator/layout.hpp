@@ -44,6 +44,7 @@ struct StateLayout {
     int vectors_in_memory, vectors_unusable, flags, borrowed, minus_one, minus_two;
     int missed, missed_at, filled, filled_end, list_bits, both_lists, sign;
     std::array<int, 2> scratch;
+    int kept;
     std::array<int, 8> pointers;
     std::array<int, 2> fetch_ids;                        // supervisor, user
     std::array<int, 4> jump_tags, jump_targets;          // by DataView

@@ -12,11 +12,6 @@ using Xbyak::Reg64;
 
 namespace {
 
-bool is_general(ZydisRegisterClass kind) {
-    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 || kind == ZYDIS_REGCLASS_GPR32 ||
-           kind == ZYDIS_REGCLASS_GPR64;
-}
-
 bool is_vector(ZydisRegisterClass kind) { return kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM; }
 
 bool is_high_byte(ZydisRegister name) { return name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH; }
@@ -126,20 +121,19 @@ bool is_shift_count(const ZydisDecodedInstruction& info, const ZydisDecodedOpera
 
 // A register that the opcode implies: fine if the host's is the guest's.
 bool implied_register_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
-    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
-    if (!is_general(kind)) {
+    if (!is_general(operand.reg.value)) {
+        const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
         return is_vector(kind) || kind == ZYDIS_REGCLASS_FLAGS || operand.reg.value == ZYDIS_REGISTER_MXCSR;
     }
     const unsigned number = number_of(operand.reg.value);
-    return is_shift_count(info, operand) || host_registers[number] == static_cast<int>(number);
+    return is_shift_count(info, operand) || usual_registers.host(number) == number;
 }
 
 bool register_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
     if (operand.encoding == ZYDIS_OPERAND_ENCODING_NONE) {
         return implied_register_fits(info, operand);
     }
-    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
-    return is_general(kind) || is_vector(kind);
+    return is_general(operand.reg.value) || is_vector(ZydisRegisterGetClass(operand.reg.value));
 }
 
 // AH to BH can't be named together with R8 and its like, nor can guest CH be anything but a part of host R13.
@@ -169,8 +163,7 @@ bool matters(const Decoded& decoded, unsigned number) {
     return std::ranges::any_of(decoded.visible(), [&](const ZydisDecodedOperand& operand) {
         const bool replaced = decoded.info.meta.category == ZYDIS_CATEGORY_DATAXFER && operand.size >= 32 &&
                               operand.actions == ZYDIS_OPERAND_ACTION_WRITE;
-        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-               is_general(ZydisRegisterGetClass(operand.reg.value)) &&
+        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_general(operand.reg.value) &&
                number_of(operand.reg.value) == number && !replaced;
     });
 }
@@ -182,7 +175,7 @@ public:
 
     // The host register for guest register `number`; loaded if it is read. Empty if there are too few.
     std::optional<unsigned> take(unsigned number, bool written, bool read) {
-        if (const auto host = host_register(number)) {
+        if (const auto host = a.host_register(number)) {
             return host;
         }
         for (unsigned i = 0; i < count_; ++i) {
@@ -293,10 +286,9 @@ bool BlockCompiler::copy(const Decoded& decoded) {
         scratch = beside_both;
     } else if (memory != nullptr) {
         // Two registers in memory: the address in rCX alone frees R14.
-        const auto spilled = std::ranges::count_if(visible, [](const ZydisDecodedOperand& operand) {
-            return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-                   is_general(ZydisRegisterGetClass(operand.reg.value)) && !is_high_byte(operand.reg.value) &&
-                   !host_register(number_of(operand.reg.value));
+        const auto spilled = std::ranges::count_if(visible, [this](const ZydisDecodedOperand& operand) {
+            return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_general(operand.reg.value) &&
+                   !is_high_byte(operand.reg.value) && !a.host_register(number_of(operand.reg.value));
         });
         if (spilled > 1) {
             a.lea(a.rcx, a.ptr[host]);
@@ -319,8 +311,8 @@ bool BlockCompiler::copy(const Decoded& decoded) {
             encoded.mem.scale = index.getBit() == 0 ? 0 : 1;
             encoded.mem.displacement = static_cast<ZyanI64>(host.getDisp());
         } else if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-                   operand.encoding != ZYDIS_OPERAND_ENCODING_NONE &&
-                   is_general(ZydisRegisterGetClass(operand.reg.value)) && !is_high_byte(operand.reg.value)) {
+                   operand.encoding != ZYDIS_OPERAND_ENCODING_NONE && is_general(operand.reg.value) &&
+                   !is_high_byte(operand.reg.value)) {
             const unsigned guest = number_of(operand.reg.value);
             const auto number = operands.take(guest, is_written(operand), matters(decoded, guest));
             if (!number) {
@@ -333,7 +325,7 @@ bool BlockCompiler::copy(const Decoded& decoded) {
         }
     }
     if (counts) {
-        a.mov(a.ecx, a.r13d);
+        a.mov(a.ecx, a.guest(x86::rcx, a.rcx).cvt32());
     }
     std::array<ZyanU8, ZYDIS_MAX_INSTRUCTION_LENGTH> bytes;
     ZyanUSize length = bytes.size();
@@ -354,10 +346,10 @@ void BlockCompiler::lea(const Decoded& decoded) {
     EffectiveAddress address = address_of(decoded.operands[1], next_rip());
     address.segment = EffectiveAddress::none;
     const unsigned guest = number_of(to.reg.value);
-    const auto host = host_register(guest);
+    const auto host = a.host_register(guest);
     // What lives in memory passes through the register that the address is made in.
-    const auto in_memory = [](int number) {
-        return number >= 0 && !host_register(static_cast<unsigned>(number));
+    const auto in_memory = [this](int number) {
+        return number >= 0 && !a.host_register(static_cast<unsigned>(number));
     };
     const bool direct = host && to.size == 64 && !in_memory(address.base) && !in_memory(address.index);
     const Reg64 target = direct ? Reg64(static_cast<int>(*host)) : a.rcx;

@@ -17,12 +17,6 @@ bool is_whole(const ZydisDecodedOperand& operand) {
            ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_GPR64;
 }
 
-bool is_general(const ZydisDecodedOperand& operand) {
-    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
-    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 || kind == ZYDIS_REGCLASS_GPR32 ||
-           kind == ZYDIS_REGCLASS_GPR64;
-}
-
 // What an instruction adds to its first operand, a whole register, if that is a constant.
 std::optional<std::int64_t> added_constant(const Decoded& decoded) {
     const ZydisDecodedOperand& second = decoded.operands[1];
@@ -142,7 +136,8 @@ void Sharing::follow(const TraceInstruction& instruction) {
         return;
     }
     for (const ZydisDecodedOperand& operand : decoded.all()) {
-        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_written(operand) && is_general(operand)) {
+        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_written(operand) &&
+            is_general(operand.reg.value)) {
             forget(number_of(operand.reg.value));
         }
     }

@@ -50,22 +50,27 @@ private:
         return a.here();
     }
 
-    void load_registers() {
-        for (unsigned guest = 0; guest < host_registers.size(); ++guest) {
-            if (const auto host = host_register(guest); host && *host != 0) {
-                a.mov(Reg64(static_cast<int>(*host)), a.state(layout.reg(guest)));
+    void load_registers() { load_registers_from(layout.regs); }
+
+    void save_registers() { save_registers_to(layout.regs); }
+
+    // In places as the processor's for those that are usually in registers.
+    void load_registers_from(int places) {
+        for (unsigned guest = 0; guest < 16; ++guest) {
+            if (const auto host = usual_registers.host(guest); host && *host != 0) {
+                a.mov(Reg64(static_cast<int>(*host)), a.state(places + static_cast<int>(guest) * 8));
             }
         }
         a.mov(a.eax, a.state32(layout.flags));
         a.add(a.al, 127); // OF
         a.sahf();
-        a.mov(a.rax, a.state(layout.reg(x86::rax)));
+        a.mov(a.rax, a.state(places));
     }
 
-    void save_registers() {
-        for (unsigned guest = 0; guest < host_registers.size(); ++guest) {
-            if (const auto host = host_register(guest)) {
-                a.mov(a.state(layout.reg(guest)), Reg64(static_cast<int>(*host)));
+    void save_registers_to(int places) {
+        for (unsigned guest = 0; guest < 16; ++guest) {
+            if (const auto host = usual_registers.host(guest)) {
+                a.mov(a.state(places + static_cast<int>(guest) * 8), Reg64(static_cast<int>(*host)));
             }
         }
         a.lahf();
@@ -235,7 +240,7 @@ private:
     void call_for_region(std::uint64_t (*service)(interpreter::Cpu*, RegionUse*)) {
         Label loaded;
         a.pop(a.state(layout.resume));
-        save_registers();
+        save_registers_to(layout.kept); // the trace may have others in them than usual
         a.mov(a.ebp, a.state32(layout.vectors_in_memory));
         save_vectors();
         a.mov(a.rbx, a.rsp);
@@ -250,7 +255,7 @@ private:
         a.jne(loaded, Assembler::T_NEAR);
         load_vector_registers();
         a.L(loaded);
-        load_registers();
+        load_registers_from(layout.kept);
     }
 
     // Called as fill_region is, when the region has been filled: C++ makes it larger.

@@ -1,0 +1,84 @@
+#include "cpu/translator/register_map.hpp"
+
+#include "cpu/translator/effective_address.hpp"
+#include "cpu/x86/state.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace strata::cpu::translator {
+
+namespace {
+
+// How often a trace names each guest register, and which have to stay where they are.
+struct Uses {
+    std::array<unsigned, 16> count{};
+    std::array<bool, 16> fixed{};
+
+    void add(ZydisRegister name) {
+        if (is_general(name)) {
+            ++count[number_of(name)];
+        }
+    }
+
+    void fix(ZydisRegister name) {
+        // The host's rCX is never the guest's: who implies it is not copied.
+        if (is_general(name) && number_of(name) != x86::rcx) {
+            fixed[number_of(name)] = true;
+        }
+    }
+};
+
+// AH to BH can be named in four registers alone.
+bool is_high_byte(ZydisRegister name) { return name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH; }
+
+Uses uses_of(const Trace& trace) {
+    Uses uses;
+    uses.fixed[x86::rsp] = true;
+    for (const TraceInstruction& instruction : trace.instructions()) {
+        if (!instruction.known) {
+            continue; // the interpreter's, which has all where it usually is
+        }
+        for (const ZydisDecodedOperand& operand : instruction.decoded.all()) {
+            if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+                uses.add(operand.mem.base);
+                uses.add(operand.mem.index);
+            } else if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+                uses.add(operand.reg.value);
+                if (operand.encoding == ZYDIS_OPERAND_ENCODING_NONE || is_high_byte(operand.reg.value)) {
+                    uses.fix(operand.reg.value);
+                }
+            }
+        }
+    }
+    return uses;
+}
+
+} // namespace
+
+RegisterMap::RegisterMap(const Trace& trace) {
+    // An exchange is two moves there and two back; for a loop that is once in many rounds.
+    const unsigned least_gain = trace.loops() ? 3 : 6;
+    const Uses uses = uses_of(trace);
+    std::vector<unsigned> in_memory, in_registers;
+    for (unsigned guest = 0; guest < hosts_.size(); ++guest) {
+        if (hosts_[guest] < 0) {
+            in_memory.push_back(guest);
+        } else if (!uses.fixed[guest]) {
+            in_registers.push_back(guest);
+        }
+    }
+    const auto count = [&](unsigned guest) { return uses.count[guest]; };
+    std::ranges::stable_sort(in_memory, std::ranges::greater{}, count);
+    std::ranges::stable_sort(in_registers, std::ranges::less{}, count);
+    for (std::size_t i = 0; i < std::min(in_memory.size(), in_registers.size()); ++i) {
+        const unsigned now = in_memory[i], usual = in_registers[i];
+        if (count(now) < count(usual) + least_gain) {
+            break;
+        }
+        exchanges_.push_back({static_cast<unsigned>(hosts_[usual]), usual, now});
+        hosts_[now] = std::exchange(hosts_[usual], std::int8_t{-1});
+    }
+}
+
+} // namespace strata::cpu::translator
