@@ -36,6 +36,22 @@ std::vector<Count> exits(const Vcpu& vcpu) {
     return each != nullptr ? each->exits() : std::vector<Count>{};
 }
 
+LocalApics* local_apics(Engine& engine) {
+    auto* each = dynamic_cast<AssistedEngine*>(&engine);
+    return each != nullptr ? each->local_apics() : nullptr;
+}
+
+x86::LocalApicState local_apic(const Vcpu& vcpu) {
+    const auto* each = assisted(vcpu);
+    return each != nullptr ? each->local_apic() : x86::LocalApicState{};
+}
+
+void set_local_apic(Vcpu& vcpu, const x86::LocalApicState& state) {
+    if (auto* each = dynamic_cast<AssistedVcpu*>(&vcpu)) {
+        each->set_local_apic(state);
+    }
+}
+
 Result<x86::Model> model_for(const Engine& engine, const VcpuConfig& config) {
     const auto* each = dynamic_cast<const AssistedEngine*>(&engine);
     return each != nullptr ? each->model_for(config) : *config.model;

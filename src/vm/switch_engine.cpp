@@ -13,13 +13,6 @@
 namespace strata::vm {
 namespace {
 
-void hand_over_signals(cpu::Vcpu& from, cpu::Vcpu& to) {
-    constexpr std::uint32_t lasting = cpu::Signals::interrupt | cpu::Signals::nmi | cpu::Signals::init |
-                                      cpu::Signals::startup | cpu::Signals::smi;
-    to.signals().startup_vector = from.signals().startup_vector.load();
-    to.signals().set(from.signals().pending() & lasting);
-}
-
 // What `wanted` has of features beyond `given`, as --cpu leaves it out.
 std::string left_out(const cpu::x86::Model& wanted, const cpu::x86::Model& given) {
     std::string text;
@@ -74,21 +67,26 @@ bool Vm::pause_with_whole_states() {
     return false;
 }
 
-void Vm::replace_vcpu(unsigned id, std::unique_ptr<cpu::Vcpu> vcpu) {
-    std::unique_ptr<cpu::Vcpu> before;        // ends without the lock
-    const std::lock_guard lock(device_lock_); // devices signal vCPUs under it
-    board_->connect(id, *vcpu);
-    hand_over_signals(runners_[id]->vcpu(), *vcpu);
-    before = runners_[id]->replace(std::move(vcpu));
+void Vm::replace_vcpus(std::vector<std::unique_ptr<cpu::Vcpu>> vcpus, cpu::LocalApics* local_apics) {
+    std::vector<cpu::Vcpu*> targets;
+    for (const auto& vcpu : vcpus) {
+        targets.push_back(vcpu.get());
+    }
+    board_->connect(targets, local_apics);
+    for (const auto& runner : runners_) {
+        static_cast<void>(runner->replace(std::move(vcpus[runner->id()])));
+    }
 }
 
 void Vm::leave_engine() {
     cpu::collect_dirty(*engine_);
-    for (unsigned id = 0; id < runners_.size(); ++id) {
-        const auto& vcpu = runners_[id]->vcpu();
-        earlier_exits_.add(id, engine_->name(), cpu::exits(vcpu));
-        replace_vcpu(id, std::make_unique<StandIn>(vcpu.state()));
+    std::vector<std::unique_ptr<cpu::Vcpu>> stand_ins;
+    for (const auto& runner : runners_) {
+        const auto& vcpu = runner->vcpu();
+        earlier_exits_.add(runner->id(), engine_->name(), cpu::exits(vcpu));
+        stand_ins.push_back(std::make_unique<StandIn>(vcpu.state()));
     }
+    replace_vcpus(std::move(stand_ins), nullptr);
     engine_.reset();
 }
 
@@ -98,21 +96,19 @@ Result<void> Vm::enter_engine(const std::string& name) {
         return std::unexpected(engine.error());
     }
     std::vector<std::unique_ptr<cpu::Vcpu>> vcpus;
-    for (unsigned id = 0; id < runners_.size(); ++id) {
-        auto vcpu = (*engine)->create_vcpu(vcpu_config(id), board_->bus(id));
+    for (const auto& runner : runners_) {
+        auto vcpu = (*engine)->create_vcpu(vcpu_config(runner->id()), board_->bus(runner->id()));
         if (!vcpu) {
             return std::unexpected(vcpu.error());
         }
-        (*vcpu)->set_state(runners_[id]->vcpu().state());
+        (*vcpu)->set_state(runner->vcpu().state());
         if (auto error = cpu::failure(**vcpu)) {
             return std::unexpected(*error);
         }
         vcpus.push_back(std::move(*vcpu));
     }
     engine_ = std::move(*engine);
-    for (unsigned id = 0; id < runners_.size(); ++id) {
-        replace_vcpu(id, std::move(vcpus[id]));
-    }
+    replace_vcpus(std::move(vcpus), cpu::local_apics(*engine_));
     return {};
 }
 

@@ -158,15 +158,17 @@ cpu::VcpuConfig Vm::vcpu_config(unsigned id) const {
 }
 
 Result<void> Vm::create_vcpus() {
+    std::vector<cpu::Vcpu*> vcpus;
     for (unsigned id = 0; id < config_.cpus; ++id) {
         auto vcpu = engine_->create_vcpu(vcpu_config(id), board_->bus(id));
         if (!vcpu) {
             return std::unexpected(vcpu.error());
         }
-        board_->connect(id, **vcpu);
         runners_.push_back(std::make_unique<VcpuRunner>(
             id, std::move(*vcpu), [this](unsigned which, cpu::Exit exit) { vcpu_stopped(which, exit); }));
+        vcpus.push_back(&runners_.back()->vcpu());
     }
+    board_->connect(vcpus, cpu::local_apics(*engine_));
     return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.hpp"
 #include "base/event_loop.hpp"
+#include "cpu/assistance.hpp"
 #include "cpu/engine.hpp"
 #include "machine/boards/board.hpp"
 #include "memory/guest_memory.hpp"
@@ -79,7 +80,7 @@ private:
     [[nodiscard]] bool pause_with_whole_states();
     void leave_engine();
     [[nodiscard]] Result<void> enter_engine(const std::string& name);
-    void replace_vcpu(unsigned id, std::unique_ptr<cpu::Vcpu> vcpu);
+    void replace_vcpus(std::vector<std::unique_ptr<cpu::Vcpu>> vcpus, cpu::LocalApics* local_apics);
 
     // PowerControl: from devices, under the device lock.
     void power_off() override;

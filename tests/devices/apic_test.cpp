@@ -428,6 +428,91 @@ TEST_F(ApicTest, IoApicRegisters) {
     EXPECT_EQ(redirection(0), 0x1AFFFU) << "status bits are read-only";
 }
 
+// As to a processor that has a local APIC of its own, and back.
+TEST_F(ApicTest, MovesWithAllItHolds) {
+    write(0, tpr, 0x20);
+    write(0, ldr, 0x0100'0000);
+    write(0, lvt_lint0, 0x700);
+    write(0, lvt_timer, 0x20040); // periodic
+    write(0, divide, 0xB);
+    write(0, initial_count, 1000);
+    ipi(0, 0x4051);
+    ipi(0, 0x4061);
+    EXPECT_EQ(apics[0]->acknowledge(), 0x61);
+    board.clock.advance(300);
+    const auto state = apics[0]->registers();
+    EXPECT_EQ(state.page[current_count / 16], 700U);
+    apics[0]->reset();
+    apics[0]->set_registers(state);
+    EXPECT_EQ(apics[0]->registers().page, state.page);
+    EXPECT_EQ(apics[0]->registers().base, state.base);
+    EXPECT_TRUE(has(0, isr, 0x61));
+    EXPECT_TRUE(has(0, irr, 0x51));
+    board.advance(700);
+    EXPECT_TRUE(has(0, irr, 0x40)) << "its timer went on";
+}
+
+TEST_F(ApicTest, ADeadlineMoves) {
+    write(0, lvt_timer, 0x40040);
+    ASSERT_TRUE(apics[0]->write_msr(deadline_msr, 2'000'000));
+    const auto state = apics[0]->registers();
+    EXPECT_EQ(state.deadline, 2'000'000U);
+    apics[0]->reset();
+    apics[0]->set_registers(state);
+    board.advance(1'000'000);
+    EXPECT_TRUE(has(0, irr, 0x40));
+}
+
+// The processor's own local APIC has what was here; the 8259's interrupt still comes this way.
+TEST_F(ApicTest, DormantOnlyLint0IsHeard) {
+    write(0, lvt_timer, 0x20040);
+    write(0, initial_count, 1000);
+    ipi(0, 0x4051);
+    EXPECT_TRUE(cpus[0].interrupt);
+    apics[0]->set_dormant(true);
+    EXPECT_FALSE(cpus[0].interrupt);
+    board.advance(5000);
+    EXPECT_FALSE(cpus[0].interrupt);
+    apics[0]->set_lint(0, true);
+    EXPECT_TRUE(cpus[0].interrupt);
+    apics[0]->set_lint(0, false);
+    EXPECT_FALSE(cpus[0].interrupt);
+}
+
+class Carrier final : public MessageCarrier {
+public:
+    void carry(const InterruptMessage& message) override { carried.push_back(message.vector); }
+
+    void set_level_messages(std::span<const InterruptMessage> messages) override {
+        level.clear();
+        for (const InterruptMessage& message : messages) {
+            level.push_back(message.vector);
+        }
+    }
+
+    std::vector<std::uint8_t> carried, level;
+};
+
+TEST_F(ApicTest, ACarrierHasAllMessages) {
+    Carrier carrier;
+    redirect(9, 0x8059); // level-triggered
+    bus.set_carrier(&carrier);
+    EXPECT_EQ(carrier.level, std::vector<std::uint8_t>{0x59});
+    redirect(10, 0x805A);
+    EXPECT_EQ(carrier.level, (std::vector<std::uint8_t>{0x59, 0x5A}));
+    redirect(10, 0x5A);
+    EXPECT_EQ(carrier.level, std::vector<std::uint8_t>{0x59});
+    ioapic.set_pin(9, true);
+    bus.send_msi(0xFEE0'0000, 0x71);
+    EXPECT_EQ(carrier.carried, (std::vector<std::uint8_t>{0x59, 0x71}));
+    bus.broadcast_eoi(0x59); // it is asserted still
+    EXPECT_EQ(carrier.carried, (std::vector<std::uint8_t>{0x59, 0x71, 0x59}));
+    EXPECT_FALSE(has(0, irr, 0x59));
+    bus.set_carrier(nullptr);
+    bus.send_msi(0xFEE0'0000, 0x72);
+    EXPECT_TRUE(has(0, irr, 0x72));
+}
+
 TEST_F(ApicTest, SavesAndRestores) {
     ipi(0, 0x4041, 1);
     (void)apics[1]->acknowledge();

@@ -1,17 +1,22 @@
 """A host with KVM: this machine where it has it, else one that QEMU emulates, AMD-V included. The same tests run on
 both."""
+import base64
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
-from guest import GUESTS, STRATA, Console, Shell
+from guest import GUESTS, PATIENCE, STRATA, Console, Shell, free_port
 
 MODULES = ("irqbypass", "kvm", "ccp", "kvm-amd")  # in the order in which they are inserted
-# QEMU 7.2 lets guests of its AMD-V write XCR0 without their hypervisor's knowledge; so there is no XSAVE.
-PROCESSOR = "max,+svm,-xsave"
+PROCESSOR = "max,+svm"
+# What guests are offered. QEMU 7.2 lets guests of its AMD-V write XCR0 without their hypervisor's knowledge; so they
+# have no XSAVE.
+GUEST_CPU = "max,-xsave"
 INIT = """#!/bin/sh
 export PATH=/bin:/sbin HOME=/root TERM=linux XDG_RUNTIME_DIR=/run
 mount -t proc proc /proc
@@ -53,8 +58,8 @@ def add_program(root, program, name, strip=False):
             shutil.copy(library, destination)
 
 
-def make_initramfs(path, files):
-    """The emulated host's file system: busybox, KVM's modules, strata, and `files` (name: source)."""
+def make_initramfs(path, files, prepare):
+    """The emulated host's file system: busybox, KVM's modules, strata, `files` (name: source), what `prepare` adds."""
     with tempfile.TemporaryDirectory(prefix="strata-host.") as folder:
         root = Path(folder)
         for name in ("bin", "modules", "proc", "sys", "dev", "lib64"):
@@ -66,6 +71,7 @@ def make_initramfs(path, files):
         for name in MODULES:
             shutil.copy(next(tree.rglob(f"{name}.ko")), root / "modules")
         add_program(root, STRATA, "strata", strip=True)
+        prepare(root)
         for name, source in files.items():
             target = root / "guests" / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,16 +85,33 @@ def make_initramfs(path, files):
                            stdout=archive, check=True)
 
 
-class EmulatedHost(Shell, Console):
-    """A Linux host on QEMU's emulated processor with AMD-V; its shell is the console."""
+class Host(Shell, Console):
+    """A shell on a Linux host that has KVM."""
 
-    def __init__(self, files=(), memory="1536M", options=()):
+    def start_debugged(self, options):
+        """Starts a machine that waits for its debugger; what GDB is to connect to."""
+        port = free_port()
+        self.check(f"strata run --gdb 127.0.0.1:{port} {options} </dev/null >/dev/null 2>&1 & machine=$!")
+        self.check(f"until grep -q ':{port:04X} .* 0A ' /proc/net/tcp; do sleep 0.1; done")
+        return self.reach(port)
+
+    def debugged_status(self):
+        """How the machine ended."""
+        return self.run("wait $machine")[0]
+
+
+class EmulatedHost(Host):
+    """One on QEMU's emulated processor with AMD-V; its shell is the console."""
+
+    def __init__(self, files=(), memory="1536M", prepare=lambda root: None):
         self.folder = tempfile.TemporaryDirectory(prefix="strata-host.")
         initramfs = Path(self.folder.name) / "initramfs"
-        make_initramfs(initramfs, dict(files))
+        self.line = Path(self.folder.name) / "line"  # the host's second serial port
+        make_initramfs(initramfs, dict(files), prepare)
         super().__init__(["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", PROCESSOR, "-m", memory,
                           "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
-                          "-kernel", GUESTS / "amd64/vmlinuz", "-initrd", initramfs, *options,
+                          "-serial", f"unix:{self.line},server=on,wait=off",
+                          "-kernel", GUESTS / "amd64/vmlinuz", "-initrd", initramfs,
                           "-append", "console=ttyS0 quiet mitigations=off tsc=reliable panic=-1"])
         try:
             self.expect(r"^READY$")
@@ -96,6 +119,11 @@ class EmulatedHost(Shell, Console):
         except BaseException:
             self.close()
             raise
+
+    def reach(self, port):
+        self.check("stty -F /dev/ttyS1 115200 raw -echo")
+        self.check(f"nc 127.0.0.1 {port} </dev/ttyS1 >/dev/ttyS1 &")
+        return self.line
 
     def file(self, name):
         """Where one of the files is, in the host."""
@@ -106,7 +134,7 @@ class EmulatedHost(Shell, Console):
         self.folder.cleanup()
 
 
-class ThisHost(Shell, Console):
+class ThisHost(Host):
     """This machine, whose /dev/kvm opens."""
 
     def __init__(self, files=()):
@@ -114,8 +142,45 @@ class ThisHost(Shell, Console):
         self.files = dict(files)
         self.type("PATH=" + shlex.quote(f"{STRATA.parent}:{os.environ['PATH']}") + "\n")
 
+    def reach(self, port):
+        return f"127.0.0.1:{port}"
+
     def file(self, name):
         return self.files[name]
+
+
+class GuestOnHost(Shell):
+    """A Linux guest that runs in the background of a host's shell: its console is files there, so that both can be
+    asked."""
+
+    def __init__(self, host, command):
+        self.host = host
+        self.log = ""
+        self.position = 0
+        host.check("rm -f keys console && mkfifo keys && : >console")
+        host.check(f"{command} <keys >console 2>&1 & exec 3>keys")
+
+    def type(self, text):
+        self.host.check(f"printf %s {shlex.quote(text)} >&3")
+
+    def read_more(self):
+        seen = len(self.log.encode())
+        more = base64.b64decode(self.host.check(f"tr -d '\\r' <console | tail -c +{seen + 1} | base64 -w 0"))
+        self.log += more.decode(errors="replace")
+
+    def expect(self, pattern):
+        regex = re.compile(pattern, re.M)
+        deadline = time.monotonic() + PATIENCE
+        while not (found := regex.search(self.log, self.position)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no {pattern!r} after {PATIENCE} s; the console:\n{self.log}")
+            self.read_more()
+        self.position = found.end()
+        return found
+
+    def wait(self):
+        """The command's exit status."""
+        return self.host.run("exec 3>&-; wait $!")[0]
 
 
 def host(files=()):

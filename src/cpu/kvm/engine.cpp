@@ -22,6 +22,8 @@ public:
         return fit_model(machine_->system(), *config.model);
     }
 
+    [[nodiscard]] LocalApics* local_apics() override { return &machine_->local_apics(); }
+
     void clock_resumed() override { machine_->time().clock_resumed(); }
 
     void collect_dirty() override { machine_->collect_dirty(); }

@@ -10,13 +10,11 @@ std::string_view name_of(std::size_t reason) {
     switch (reason) {
     case KVM_EXIT_IO: return "port";
     case KVM_EXIT_DEBUG: return "debug";
-    case KVM_EXIT_HLT: return "halt";
     case KVM_EXIT_MMIO: return "mmio";
     case KVM_EXIT_IRQ_WINDOW_OPEN: return "interrupt-window";
     case KVM_EXIT_SHUTDOWN: return "shutdown";
     case KVM_EXIT_FAIL_ENTRY: return "failed-entry";
     case KVM_EXIT_INTR: return "signal";
-    case KVM_EXIT_SET_TPR: return "task-priority";
     case KVM_EXIT_INTERNAL_ERROR: return "internal-error";
     case KVM_EXIT_IOAPIC_EOI: return "end-of-interrupt";
     case KVM_EXIT_X86_RDMSR: return "msr-read";

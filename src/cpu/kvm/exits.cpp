@@ -44,16 +44,13 @@ std::optional<Exit> KvmVcpu::handle() {
     const kvm_run& run = shared();
     switch (run.exit_reason) {
     case KVM_EXIT_INTR:
-    case KVM_EXIT_IRQ_WINDOW_OPEN:
-    case KVM_EXIT_SET_TPR: return std::nullopt; // seen to before the guest runs again
+    case KVM_EXIT_IRQ_WINDOW_OPEN: return std::nullopt; // seen to before the guest runs again
     case KVM_EXIT_IO: handle_ports(); break;
     case KVM_EXIT_MMIO: handle_mmio(); break;
     case KVM_EXIT_X86_RDMSR: handle_read_msr(); break;
     case KVM_EXIT_X86_WRMSR: handle_write_msr(); break;
-    case KVM_EXIT_HLT:
-        activity_ = x86::Activity::halted;
-        return debug_.stepping() && debug_.stepped(linear_rip()) ? std::optional(Exit::debug) : std::nullopt;
-    case KVM_EXIT_SHUTDOWN: activity_ = x86::Activity::shutdown; return std::nullopt;
+    case KVM_EXIT_IOAPIC_EOI: machine_.local_apics().end_of_interrupt(run.eoi.vector); return std::nullopt;
+    case KVM_EXIT_SHUTDOWN: shut_down_ = true; return std::nullopt;
     case KVM_EXIT_DEBUG: return debug_.stopped(run.debug.arch) ? std::optional(Exit::debug) : std::nullopt;
     case KVM_EXIT_FAIL_ENTRY:
         fail_with({"the host's processor refused the vCPU's state (reason " +
@@ -110,47 +107,21 @@ void KvmVcpu::handle_mmio() {
         }
         done += size;
     }
-    if (mmio.is_write) {
-        task_priority_ = bus_.task_priority(); // it may have been the local APIC's
-    } else {
+    if (!mmio.is_write) {
         std::copy_n(bytes.begin(), length, mmio.data);
     }
 }
 
-// The bus reckons deadlines in ticks of the machine's clock.
 void KvmVcpu::handle_read_msr() {
     auto& msr = shared().msr;
     const auto value = bus_.read_msr(msr.index);
     msr.error = !value;
     msr.data = value.value_or(0);
-    if (msr.index == tsc_deadline_msr && msr.data != 0) {
-        msr.data = deadline_;
-    }
 }
 
 void KvmVcpu::handle_write_msr() {
     auto& msr = shared().msr;
-    const std::uint32_t index = msr.index;
-    std::uint64_t value = msr.data;
-    if (index == tsc_deadline_msr && value != 0) {
-        deadline_ = value;
-        const auto left = static_cast<std::int64_t>(value - guest_tsc());
-        value = left <= 0 ? 1 : machine_.time().ticks() + static_cast<std::uint64_t>(left);
-    }
-    msr.error = !bus_.write_msr(index, value);
-    task_priority_ = bus_.task_priority(); // the x2APIC's registers are among them
-    if (index == apic_base_msr && !msr.error) {
-        set_board_registers();
-    }
-}
-
-// What the guest wrote to CR8 without coming out.
-void KvmVcpu::take_task_priority() {
-    const auto now = static_cast<std::uint8_t>(shared().cr8);
-    if (now != task_priority_) {
-        task_priority_ = now;
-        bus_.set_task_priority(now);
-    }
+    msr.error = !bus_.write_msr(msr.index, msr.data);
 }
 
 } // namespace strata::cpu::kvm

@@ -18,7 +18,8 @@ struct ListHeader {
 inline constexpr unsigned long get_supported_cpuid = _IOWR(KVMIO, 0x05, ListHeader),
                                get_msrs = _IOWR(KVMIO, 0x88, ListHeader),
                                set_msrs = _IOW(KVMIO, 0x89, ListHeader),
-                               set_cpuid2 = _IOW(KVMIO, 0x90, ListHeader);
+                               set_cpuid2 = _IOW(KVMIO, 0x90, ListHeader),
+                               set_gsi_routing = _IOW(KVMIO, 0x6A, ListHeader);
 
 template <class Entry>
 class List {

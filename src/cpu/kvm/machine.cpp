@@ -40,7 +40,8 @@ Result<std::unique_ptr<Machine>> Machine::create(System system, memory::GuestMem
 }
 
 Machine::Machine(System system, Descriptor descriptor, memory::GuestMemory& memory, const Clock& clock)
-    : system_(std::move(system)), descriptor_(std::move(descriptor)), memory_(memory), time_(clock) {}
+    : system_(std::move(system)), descriptor_(std::move(descriptor)), memory_(memory), time_(clock),
+      local_apics_(descriptor_) {}
 
 Result<void> Machine::set_up() {
     std::uint64_t identity_map = identity_map_page;
@@ -49,6 +50,9 @@ Result<void> Machine::set_up() {
     }
     if (auto set = STRATA_KVM_CALL(descriptor_, KVM_SET_TSS_ADDR, tss_pages); !set) {
         return std::unexpected(set.error());
+    }
+    if (auto created = create_local_apics(); !created) {
+        return created;
     }
     if (auto let = let_platform_msrs_out(); !let) {
         return let;
@@ -67,8 +71,17 @@ Result<void> Machine::map_memory() {
     return {};
 }
 
-// Accesses to what the kernel does not know, or refuses, come out too: so the bus sees the x2APIC's
-// registers, and the guest gets its #GP from us.
+Result<void> Machine::create_local_apics() {
+    kvm_enable_cap capability{};
+    capability.cap = KVM_CAP_SPLIT_IRQCHIP;
+    capability.args[0] = KernelApics::io_apic_pins;
+    if (auto enabled = STRATA_KVM_CALL(descriptor_, KVM_ENABLE_CAP, &capability); !enabled) {
+        return std::unexpected(enabled.error());
+    }
+    return {};
+}
+
+// Accesses to what the kernel does not know, or refuses, come out too: so the guest gets its #GP from us.
 Result<void> Machine::let_platform_msrs_out() {
     kvm_enable_cap capability{};
     capability.cap = KVM_CAP_X86_USER_SPACE_MSR;

@@ -1,6 +1,7 @@
 // A machine of the kernel's: its memory, what comes out of it to user space, its dirty log, its time.
 #pragma once
 
+#include "cpu/kvm/kernel_apics.hpp"
 #include "cpu/kvm/system.hpp"
 #include "cpu/kvm/time_base.hpp"
 #include "memory/guest_memory.hpp"
@@ -20,6 +21,8 @@ public:
 
     [[nodiscard]] TimeBase& time() { return time_; }
 
+    [[nodiscard]] KernelApics& local_apics() { return local_apics_; }
+
     // Marks which pages vCPUs wrote since the last call. While no vCPU runs.
     void collect_dirty();
 
@@ -28,12 +31,14 @@ private:
 
     [[nodiscard]] Result<void> set_up();
     [[nodiscard]] Result<void> map_memory();
+    [[nodiscard]] Result<void> create_local_apics();
     [[nodiscard]] Result<void> let_platform_msrs_out();
 
     System system_;
     Descriptor descriptor_;
     memory::GuestMemory& memory_;
     TimeBase time_;
+    KernelApics local_apics_;
     bool logs_writes_ = false;
 };
 

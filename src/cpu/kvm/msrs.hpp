@@ -23,8 +23,7 @@ struct MsrRange {
     std::uint32_t first, count;
 };
 
-// All that the bus answers for; the x2APIC range comes out of the kernel without being named.
-inline constexpr MsrRange platform_msrs[] = {
-    {apic_base_msr, 1}, {tsc_deadline_msr, 1}, {0x11, 2}, {0x4B56'4D00, 2}};
+// The paravirtual clocks.
+inline constexpr MsrRange platform_msrs[] = {{0x11, 2}, {0x4B56'4D00, 2}};
 
 } // namespace strata::cpu::kvm

@@ -58,10 +58,11 @@ Exit KvmVcpu::run() {
 }
 
 void KvmVcpu::begin() {
-    if (!board_known_) {
-        set_board_registers();
-    }
     set_tsc();
+    if (coming_apic_) {
+        put_local_apic(*coming_apic_);
+        coming_apic_.reset();
+    }
     if (stopped_ && debug_.has_breakpoints()) {
         debug_.begin(linear_rip());
     }
@@ -76,50 +77,43 @@ std::optional<Exit> KvmVcpu::attend() {
         signals_.clear(Signals::leave);
         return Exit::requested;
     }
-    if (activity_ == Activity::shutdown && (pending & Signals::init) == 0) {
+    if (shut_down_ && (pending & Signals::init) == 0) {
         return Exit::shutdown;
     }
-    return take_events(pending);
+    take_events(pending);
+    return std::nullopt;
 }
 
-std::optional<Exit> KvmVcpu::take_events(std::uint32_t pending) {
+// INIT and start-up come to the kernel's local APIC; those here came while the machine had another engine.
+void KvmVcpu::take_events(std::uint32_t pending) {
     signals_.clear(Signals::flush_tlb | Signals::engine); // the kernel sees to both by itself
     if (pending & Signals::init) {
-        signals_.clear(Signals::init);
         settle();
         auto after = state();
         x86::init(after, model_, config_.id == 0);
         set_state(after);
-        set_board_registers();
         set_tsc();
     }
-    if (activity_ == Activity::wait_sipi) {
-        if ((pending & Signals::startup) == 0) {
-            return Exit::wait_sipi;
-        }
+    if ((pending & Signals::startup) && activity() == Activity::wait_sipi) {
         auto after = state();
         x86::start_up(after, signals_.startup_vector.load());
         set_state(after);
-        set_board_registers();
         set_tsc();
     }
-    signals_.clear(Signals::startup);
+    signals_.clear(Signals::init | Signals::startup);
     offer_interrupts(pending);
-    return activity_ == Activity::halted ? std::optional(Exit::halt) : std::nullopt;
 }
 
-// An interrupt that the guest does not take now makes the kernel come back when it does.
+// Those of the 8259s: one that the guest does not take now makes the kernel come back when it does.
 void KvmVcpu::offer_interrupts(std::uint32_t pending) {
     if (pending & Signals::nmi) {
         signals_.clear(Signals::nmi);
         check(STRATA_KVM_CALL(descriptor_.descriptor(), KVM_NMI, 0));
-        activity_ = Activity::active;
         ready_ = false;
     }
     if ((pending & Signals::interrupt) && ready_) {
         if (const auto vector = bus_.acknowledge_interrupt()) {
             check(STRATA_KVM_SET(descriptor_, KVM_INTERRUPT, kvm_interrupt{.irq = *vector}));
-            activity_ = Activity::active;
             ready_ = false;
         }
     }
@@ -130,7 +124,6 @@ void KvmVcpu::enter(std::uint32_t seen_signals, bool at_once) {
     if (const auto debug = debug_.request()) {
         check(STRATA_KVM_SET(descriptor_, KVM_SET_GUEST_DEBUG, *debug));
     }
-    shared().cr8 = task_priority_;
     kick_.enter();
     if (at_once || (signals_.pending() & ~seen_signals) != 0) {
         kick_.come_back_at_once();
@@ -147,7 +140,6 @@ void KvmVcpu::enter(std::uint32_t seen_signals, bool at_once) {
     }
     counts_.add(shared().exit_reason);
     ready_ = shared().ready_for_interrupt_injection != 0;
-    take_task_priority();
 }
 
 void KvmVcpu::settle() {

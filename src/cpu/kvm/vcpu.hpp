@@ -36,6 +36,10 @@ public:
 
     [[nodiscard]] std::optional<Error> failure() const override { return error_; }
 
+    [[nodiscard]] x86::LocalApicState local_apic() const override;
+
+    void set_local_apic(const x86::LocalApicState& state) override { coming_apic_ = state; }
+
     void wake() override { kick_.signalled(); }
 
     [[nodiscard]] bool state_is_whole() const override;
@@ -50,7 +54,7 @@ private:
     // ---- the loop (vcpu.cpp) ----
     void begin();
     [[nodiscard]] std::optional<Exit> attend();
-    [[nodiscard]] std::optional<Exit> take_events(std::uint32_t pending);
+    void take_events(std::uint32_t pending);
     void offer_interrupts(std::uint32_t pending);
     // `seen_signals` do not bring the vCPU out again; `at_once`: the guest does not run at all.
     void enter(std::uint32_t seen_signals, bool at_once);
@@ -64,11 +68,12 @@ private:
     void handle_mmio();
     void handle_read_msr();
     void handle_write_msr();
-    void take_task_priority();
 
     // ---- state and time (vcpu_state.cpp) ----
+    [[nodiscard]] x86::Activity activity() const;
+    void set_activity(x86::Activity activity);
+    void put_local_apic(const x86::LocalApicState& state);
     [[nodiscard]] std::uint64_t linear_rip() const;
-    void set_board_registers();
     void set_tsc();
     [[nodiscard]] std::uint64_t guest_tsc() const;
     [[nodiscard]] std::uint64_t host_tsc() const; // scaled
@@ -95,17 +100,15 @@ private:
     Signals signals_;
     GuestDebug debug_;
     ExitCounts counts_;
-    bool stopped_ = true; // run() ended for somebody who looks at the state
-    x86::Activity activity_ = x86::Activity::active;
-    bool ready_ = false;                 // the kernel would take an interrupt now
-    bool unfinished_ = false;            // the last exit's instruction is completed by the next KVM_RUN
-    bool board_known_ = false;           // the kernel knows IA32_APIC_BASE and the task priority
-    std::uint8_t task_priority_ = 0;     // as the kernel knows it
-    std::uint64_t deadline_ = 0;         // IA32_TSC_DEADLINE as the guest wrote it
-    std::int64_t own_tsc_offset_ = 0;    // what the guest's TSC is ahead of the time base
-    std::int64_t base_ = 0;              // the time base that the kernel's offset has
-    bool tsc_known_ = false;             // the kernel has both
-    mutable std::optional<Error> error_; // what made the vCPU unusable: run() tells
+    bool stopped_ = true;     // run() ended for somebody who looks at the state
+    bool shut_down_ = false;  // the one activity that the kernel does not keep
+    bool ready_ = false;      // the kernel would take an interrupt of the 8259s now
+    bool unfinished_ = false; // the last exit's instruction is completed by the next KVM_RUN
+    std::optional<x86::LocalApicState> coming_apic_; // when the TSC is set, which its timer counts
+    std::int64_t own_tsc_offset_ = 0;                // what the guest's TSC is ahead of the time base
+    std::int64_t base_ = 0;                          // the time base that the kernel's offset has
+    bool tsc_known_ = false;                         // the kernel has both
+    mutable std::optional<Error> error_;             // what made the vCPU unusable: run() tells
 };
 
 } // namespace strata::cpu::kvm

@@ -10,8 +10,6 @@
 namespace strata::cpu::kvm {
 namespace {
 
-constexpr std::uint64_t default_apic_base = 0xFEE0'0800, apic_base_bootstrap = 1 << 8;
-
 // Hands a structure that the kernel has to `take`; a failure is the value.
 template <class T, class Take>
 Result<void> read(const VcpuDescriptor& vcpu, unsigned long request, std::string_view name, Take take) {
@@ -44,7 +42,7 @@ x86::State KvmVcpu::state() const {
     auto msrs = to_msrs(state, model_);
     check(descriptor_.read_msrs(msrs));
     from_msrs(msrs, state);
-    state.activity = activity_;
+    state.activity = activity();
     state.system.tsc_offset = tsc_offset() + machine_.time().drift();
     return state;
 }
@@ -64,22 +62,66 @@ void KvmVcpu::set_state(const x86::State& state) {
     check(descriptor_.write_msrs(to_msrs(state, model_)));
     check(STRATA_KVM_SET(descriptor_, KVM_SET_VCPU_EVENTS, to_events(state)));
     check(STRATA_KVM_SET(descriptor_, KVM_SET_DEBUGREGS, to_debugregs(state)));
-    activity_ = state.activity;
-    ready_ = (state.rflags & x86::flag::if_) && !state.sti_shadow && !state.movss_shadow;
+    set_activity(state.activity);
+    ready_ = false; // LINT0 of the local APIC has a say too: the kernel tells
     unfinished_ = false;
     stopped_ = true;
     own_tsc_offset_ = state.system.tsc_offset - machine_.time().drift();
-    tsc_known_ = board_known_ = false;
+    tsc_known_ = false;
 }
 
 void KvmVcpu::reset() {
     auto after = state();
     x86::reset(after, model_, config_.id == 0);
     set_state(after);
-    const kvm_msr_entry base{.index = apic_base_msr,
-                             .reserved = 0,
-                             .data = default_apic_base | (config_.id == 0 ? apic_base_bootstrap : 0)};
+}
+
+// ---- the local APIC, and what it may change by itself ----
+
+x86::Activity KvmVcpu::activity() const {
+    if (shut_down_) {
+        return x86::Activity::shutdown;
+    }
+    const auto state = STRATA_KVM_GET(descriptor_, kvm_mp_state, KVM_GET_MP_STATE);
+    check(state);
+    switch (state.value_or(kvm_mp_state{}).mp_state) {
+    case KVM_MP_STATE_HALTED: return x86::Activity::halted;
+    case KVM_MP_STATE_UNINITIALIZED:
+    case KVM_MP_STATE_INIT_RECEIVED: return x86::Activity::wait_sipi;
+    default: return x86::Activity::active;
+    }
+}
+
+void KvmVcpu::set_activity(x86::Activity activity) {
+    shut_down_ = activity == x86::Activity::shutdown;
+    kvm_mp_state state{};
+    state.mp_state = activity == x86::Activity::halted      ? KVM_MP_STATE_HALTED
+                     : activity == x86::Activity::wait_sipi ? KVM_MP_STATE_INIT_RECEIVED
+                                                            : KVM_MP_STATE_RUNNABLE;
+    check(STRATA_KVM_SET(descriptor_, KVM_SET_MP_STATE, state));
+}
+
+x86::LocalApicState KvmVcpu::local_apic() const {
+    if (coming_apic_) {
+        return *coming_apic_;
+    }
+    x86::LocalApicState state;
+    check(STRATA_KVM_READ(kvm_lapic_state, KVM_GET_LAPIC,
+                          [&](const auto& lapic) { state = from_lapic(lapic); }));
+    std::array entries{kvm_msr_entry{.index = apic_base_msr, .reserved = 0, .data = 0},
+                       kvm_msr_entry{.index = tsc_deadline_msr, .reserved = 0, .data = 0}};
+    check(descriptor_.read_msrs(entries));
+    state.base = entries[0].data;
+    state.tsc_deadline = entries[1].data;
+    return state;
+}
+
+void KvmVcpu::put_local_apic(const x86::LocalApicState& state) {
+    const kvm_msr_entry base{.index = apic_base_msr, .reserved = 0, .data = state.base};
+    const kvm_msr_entry deadline{.index = tsc_deadline_msr, .reserved = 0, .data = state.tsc_deadline};
     check(descriptor_.write_msrs({&base, 1}));
+    check(STRATA_KVM_SET(descriptor_, KVM_SET_LAPIC, to_lapic(state, config_.id)));
+    check(descriptor_.write_msrs({&deadline, 1}));
 }
 
 bool KvmVcpu::state_is_whole() const {
@@ -100,17 +142,6 @@ std::uint64_t KvmVcpu::linear_rip() const {
     check(STRATA_KVM_READ(kvm_regs, KVM_GET_REGS, [&](const auto& regs) { from_regs(regs, state); }));
     check(STRATA_KVM_READ(kvm_sregs, KVM_GET_SREGS, [&](const auto& sregs) { from_sregs(sregs, state); }));
     return state.system.segments[x86::cs].base + state.rip;
-}
-
-// The platform's registers of which the kernel keeps a copy: for CPUID's APIC bit, and to see changes of CR8.
-void KvmVcpu::set_board_registers() {
-    const auto apic_base = bus_.read_msr(apic_base_msr);
-    if (apic_base) {
-        const kvm_msr_entry base{.index = apic_base_msr, .reserved = 0, .data = *apic_base};
-        check(descriptor_.write_msrs({&base, 1}));
-    }
-    task_priority_ = bus_.task_priority();
-    board_known_ = true;
 }
 
 // ---- the time-stamp counter ----
@@ -144,7 +175,10 @@ void KvmVcpu::set_tsc() {
     }
     own_tsc_offset_ = tsc_offset();
     base_ = base;
+    kvm_msr_entry deadline{.index = tsc_deadline_msr, .reserved = 0, .data = 0};
+    check(descriptor_.read_msrs({&deadline, 1}));
     check(descriptor_.set_tsc_offset(base_ + own_tsc_offset_));
+    check(descriptor_.write_msrs({&deadline, 1})); // the timer was set for the counter as it was
     tsc_known_ = true;
 }
 

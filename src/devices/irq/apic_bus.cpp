@@ -7,6 +7,10 @@
 namespace strata::devices {
 
 bool ApicBus::deliver(const InterruptMessage& message) {
+    if (carrier_ != nullptr) {
+        carrier_->carry(message);
+        return true;
+    }
     if (message.mode == DeliveryMode::lowest_priority) {
         return deliver_to_lowest_priority(message);
     }
@@ -52,6 +56,22 @@ void ApicBus::send_msi(std::uint64_t address, std::uint32_t data) {
              .mode = static_cast<DeliveryMode>(bits(data, 10, 8)),
              .vector = static_cast<std::uint8_t>(data),
              .level_triggered = level_triggered});
+}
+
+void ApicBus::set_carrier(MessageCarrier* carrier) {
+    carrier_ = carrier;
+    io_apic_changed();
+}
+
+void ApicBus::io_apic_changed() {
+    if (carrier_ == nullptr) {
+        return;
+    }
+    std::vector<InterruptMessage> messages;
+    for (const IoApic* apic : io_) {
+        apic->add_level_messages(messages);
+    }
+    carrier_->set_level_messages(messages);
 }
 
 void ApicBus::broadcast_eoi(std::uint8_t vector) {

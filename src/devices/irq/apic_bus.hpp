@@ -7,12 +7,22 @@
 #include "devices/irq/message.hpp"
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace strata::devices {
 
 class LocalApic;
 class IoApic;
+
+// Takes messages to local APICs that are not the machine's, but the processors' own. Under the device lock.
+class MessageCarrier {
+public:
+    virtual ~MessageCarrier() = default;
+    virtual void carry(const InterruptMessage& message) = 0;
+    // What the I/O APICs send for level-triggered pins now: of these vectors they want to know the end.
+    virtual void set_level_messages(std::span<const InterruptMessage> messages) = 0;
+};
 
 class ApicBus final : public MsiSink {
 public:
@@ -27,6 +37,10 @@ public:
     void deliver_to_all(const InterruptMessage& message, const LocalApic* except);
     // Writes elsewhere than 0xFEExxxxx are no interrupts and are dropped.
     void send_msi(std::uint64_t address, std::uint32_t data) override;
+    // From now on all messages go to it; null: to the machine's own local APICs.
+    void set_carrier(MessageCarrier* carrier);
+    // An I/O APIC's entries have changed.
+    void io_apic_changed();
     // A level-triggered interrupt has been handled.
     void broadcast_eoi(std::uint8_t vector);
 
@@ -37,6 +51,7 @@ private:
 
     std::vector<LocalApic*> local_;
     std::vector<IoApic*> io_;
+    MessageCarrier* carrier_ = nullptr;
 };
 
 } // namespace strata::devices

@@ -31,11 +31,7 @@ Nanoseconds ApicTimer::length_of(std::uint32_t count) const {
 }
 
 Nanoseconds ApicTimer::time_of_tsc(std::uint64_t tsc) const {
-    const std::int64_t offset = config_.tsc_offset ? config_.tsc_offset() : 0;
-    const auto ticks = tsc - static_cast<std::uint64_t>(offset);
-    // A deadline before the machine's clock began is past.
-    const bool past = offset > 0 && tsc < static_cast<std::uint64_t>(offset);
-    return past ? 0 : saturate(mul_div_up(ticks, second, config_.tsc_hz));
+    return saturate(mul_div_up(tsc, second, config_.tsc_hz));
 }
 
 void ApicTimer::start_count(std::uint32_t count) {
@@ -125,6 +121,17 @@ void ApicTimer::on_timer() {
         deadline_ = 0;
     }
     expired_();
+}
+
+void ApicTimer::go_on(std::uint32_t initial_count, std::uint32_t current_count, std::uint64_t deadline) {
+    if (mode_ == Mode::tsc_deadline) {
+        set_deadline(deadline);
+        return;
+    }
+    initial_ = initial_count;
+    if (current_count != 0 || (mode_ == Mode::periodic && initial_count != 0)) {
+        start_count(current_count != 0 ? std::min(current_count, initial_count) : initial_count);
+    }
 }
 
 void ApicTimer::reset() {

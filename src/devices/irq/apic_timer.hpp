@@ -16,10 +16,8 @@ public:
     enum class Mode : std::uint8_t { one_shot = 0, periodic = 1, tsc_deadline = 2, reserved = 3 };
 
     struct Config {
-        std::uint64_t hz = 1'000'000'000; // the timer's clock before division
-        std::uint64_t tsc_hz =
-            1'000'000'000; // of this processor's time-stamp counter, over the machine's clock
-        std::function<std::int64_t()> tsc_offset{}; // added to that counter; empty: 0
+        std::uint64_t hz = 1'000'000'000;     // the timer's clock before division
+        std::uint64_t tsc_hz = 1'000'000'000; // in which deadlines count the machine's clock
     };
 
     ApicTimer(const Environment& environment, Config config, std::function<void()> expired);
@@ -40,10 +38,15 @@ public:
 
     [[nodiscard]] std::uint32_t divide() const { return divide_; }
 
-    // IA32_TSC_DEADLINE; reads 0 when no deadline is pending, and in other modes.
+    // IA32_TSC_DEADLINE in ticks of the machine's clock; reads 0 when no deadline is pending, and in other
+    // modes.
     void set_deadline(std::uint64_t tsc);
 
     [[nodiscard]] std::uint64_t deadline() const { return deadline_; }
+
+    // Goes on from where another timer was, of the mode that is set: either what is left of the initial
+    // count, or a deadline; 0: none.
+    void go_on(std::uint32_t initial_count, std::uint32_t current_count, std::uint64_t deadline);
 
     void reset();
     void visit(StateVisitor& visitor);

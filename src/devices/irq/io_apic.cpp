@@ -30,6 +30,14 @@ bool is_level(std::uint64_t entry) {
            (mode == DeliveryMode::fixed || mode == DeliveryMode::lowest_priority);
 }
 
+InterruptMessage message_of(std::uint64_t entry) {
+    return {.destination = widen_destination(static_cast<std::uint8_t>(bits(entry, 63, 56))),
+            .logical = test_bit(entry, logical_bit),
+            .mode = mode_of(entry),
+            .vector = vector_of(entry),
+            .level_triggered = is_level(entry)};
+}
+
 } // namespace
 
 IoApic::IoApic(ApicBus& bus, std::uint8_t id, std::uint64_t base)
@@ -40,12 +48,14 @@ IoApic::IoApic(ApicBus& bus, std::uint8_t id, std::uint64_t base)
 
 std::vector<Region> IoApic::regions() const { return {{"ioapic", Space::memory, base_, 0x1000, 4, 4}}; }
 
-bool IoApic::send(std::uint64_t entry) {
-    return bus_.deliver({.destination = widen_destination(static_cast<std::uint8_t>(bits(entry, 63, 56))),
-                         .logical = test_bit(entry, logical_bit),
-                         .mode = mode_of(entry),
-                         .vector = vector_of(entry),
-                         .level_triggered = is_level(entry)});
+bool IoApic::send(std::uint64_t entry) { return bus_.deliver(message_of(entry)); }
+
+void IoApic::add_level_messages(std::vector<InterruptMessage>& to) const {
+    for (const std::uint64_t entry : entries_) {
+        if (is_level(entry)) {
+            to.push_back(message_of(entry));
+        }
+    }
 }
 
 void IoApic::set_pin(unsigned pin, bool asserted) {
@@ -104,10 +114,14 @@ void IoApic::write_register(std::uint8_t index, std::uint32_t value) {
     }
     std::uint64_t& entry = entries_[pin];
     const unsigned shift = index % 2 * 32;
+    const bool was_level = is_level(entry);
     const std::uint64_t changed = (std::uint64_t{0xFFFF'FFFF} << shift) & writable_bits & ~status_bits;
     entry = (entry & ~changed) | ((std::uint64_t{value} << shift) & changed);
     if (!is_level(entry)) {
         entry &= ~bit(remote_irr_bit);
+    }
+    if (was_level || is_level(entry)) {
+        bus_.io_apic_changed();
     }
     service_level(pin);
 }

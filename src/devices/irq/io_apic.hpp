@@ -23,6 +23,8 @@ public:
     void set_pin(unsigned pin, bool asserted);
     // A local APIC (or the EOI register) has ended this vector.
     void end_of_interrupt(std::uint8_t vector);
+    // Appends what level-triggered pins send.
+    void add_level_messages(std::vector<InterruptMessage>& to) const;
 
     [[nodiscard]] std::string_view name() const override { return info.name; }
 

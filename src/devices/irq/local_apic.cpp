@@ -39,8 +39,8 @@ bool LocalApic::external_pending() const {
     if (external_ == nullptr) {
         return false;
     }
-    if (!enabled()) {
-        return lint_[0]; // the pin is INTR then
+    if (dormant_ || !enabled()) {
+        return lint_[0]; // the pin is INTR, or the processor's own local APIC decides
     }
     const std::uint32_t entry = lvt_[lint0];
     return external_latched_ ||
@@ -48,7 +48,7 @@ bool LocalApic::external_pending() const {
 }
 
 void LocalApic::update() {
-    const bool asserted = deliverable() >= 0 || external_pending();
+    const bool asserted = external_pending() || (!dormant_ && deliverable() >= 0);
     if (asserted != asserted_) {
         asserted_ = asserted;
         target_.set_interrupt(asserted);
@@ -60,7 +60,7 @@ std::optional<std::uint8_t> LocalApic::acknowledge() {
     if (external_pending()) {
         external_latched_ = false;
         vector = external_->acknowledge();
-    } else if (const int request = deliverable(); request >= 0) {
+    } else if (const int request = dormant_ ? -1 : deliverable(); request >= 0) {
         vector = static_cast<std::uint8_t>(request);
         requests_.clear(*vector);
         in_service_.set(*vector);
@@ -186,7 +186,9 @@ void LocalApic::send_ipi(std::uint32_t command, std::uint32_t destination) {
 void LocalApic::set_lint(unsigned pin, bool asserted) {
     const bool rises = asserted && !lint_[pin & 1];
     lint_[pin & 1] = asserted;
-    if (rises && enabled()) {
+    if (rises && dormant_) {
+        // the pin's level is all that counts
+    } else if (rises && enabled()) {
         trigger_lvt(pin == 0 ? lint0 : lint1);
     } else if (rises && pin == 1) {
         target_.nmi(); // a disabled local APIC's pins are INTR and NMI

@@ -78,6 +78,19 @@ public:
     // LINT0 (0) and LINT1 (1).
     void set_lint(unsigned pin, bool asserted);
 
+    // All that the register page shows, by register number (offset / 16), and the MSRs beside it; the ID's
+    // place is left to the reader. So the state moves to a processor with a local APIC of its own, and back.
+    struct Registers {
+        std::array<std::uint32_t, 0x40> page{};
+        std::uint64_t base = 0;     // IA32_APIC_BASE
+        std::uint64_t deadline = 0; // IA32_TSC_DEADLINE, in ticks of the machine's clock
+    };
+
+    [[nodiscard]] Registers registers();
+    void set_registers(const Registers& registers);
+    // While the processor has one of its own, all that is left here is the way of the 8259's interrupts.
+    void set_dormant(bool dormant);
+
     // Device.
 
     [[nodiscard]] std::string_view name() const override { return info.name; }
@@ -134,6 +147,7 @@ private:
     std::array<bool, 2> lint_{};
     bool external_latched_ = false; // an ExtINT message waits for acknowledge
     bool asserted_ = false;         // what the processor was told
+    bool dormant_ = false;
 };
 
 } // namespace strata::devices

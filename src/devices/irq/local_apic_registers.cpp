@@ -291,6 +291,52 @@ void LocalApic::reset() {
     initialize();
 }
 
+LocalApic::Registers LocalApic::registers() {
+    Registers state{.base = base_, .deadline = timer_.deadline()};
+    for (unsigned index = 0; index < state.page.size(); ++index) {
+        if (x2apic_readable(index) || between(index, isr_index, irr_index + 7) || index == format_index ||
+            index == command_high_index) {
+            state.page[index] = read_register(index);
+        }
+    }
+    return state;
+}
+
+void LocalApic::set_registers(const Registers& state) {
+    timer_.reset();
+    const auto& page = state.page;
+    base_ = state.base & (address_mask | base_enable | base_bootstrap | base_x2apic);
+    tpr_ = page[tpr_index] & 0xFF;
+    logical_ = x2apic_mode() ? 0 : page[logical_index] & 0xFF00'0000;
+    format_ = page[format_index] | 0x0FFF'FFFF;
+    spurious_ = page[spurious_index] & spurious_writable;
+    error_status_ = page[error_index];
+    error_pending_ = 0;
+    command_low_ = page[command_low_index] & command_writable;
+    command_high_ = page[command_high_index];
+    for (unsigned i = 0; i < 8; ++i) {
+        in_service_.set_word(i, page[isr_index + i]);
+        level_triggered_.set_word(i, page[tmr_index + i]);
+        requests_.set_word(i, page[irr_index + i]);
+    }
+    for (unsigned entry = timer; entry <= error; ++entry) {
+        lvt_[entry] = page[lvt_timer_index + entry] & lvt_writable[entry];
+    }
+    lvt_[cmci] = page[cmci_index] & lvt_writable[cmci];
+    timer_.set_divide(page[divide_index]);
+    timer_.set_mode(static_cast<ApicTimer::Mode>(bits(lvt_[timer], 18, 17)));
+    timer_.go_on(page[initial_count_index], page[current_count_index], state.deadline);
+    update();
+}
+
+void LocalApic::set_dormant(bool dormant) {
+    dormant_ = dormant;
+    if (dormant) {
+        timer_.reset();
+    }
+    update();
+}
+
 void LocalApic::visit(StateVisitor& visitor) {
     visitor.field("base", base_);
     visitor.field("tpr", tpr_);

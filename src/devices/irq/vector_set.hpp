@@ -34,6 +34,12 @@ public:
         return static_cast<std::uint32_t>(words_[index / 2 % 4] >> (index % 2 * 32));
     }
 
+    void set_word(unsigned index, std::uint32_t value) {
+        const unsigned shift = index % 2 * 32;
+        auto& word = words_[index / 2 % 4];
+        word = (word & ~(std::uint64_t{0xFFFF'FFFF} << shift)) | std::uint64_t{value} << shift;
+    }
+
     void visit(std::string_view name, StateVisitor& visitor) { visitor.field(name, words_); }
 
 private:

@@ -7,6 +7,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/event_loop.hpp"
+#include "cpu/assistance.hpp"
 #include "cpu/engine.hpp"
 #include "devices/device.hpp"
 #include "devices/info.hpp"
@@ -58,15 +59,16 @@ struct BoardConfig {
     PortTrace trace;
 };
 
-// Thread rules: the bus of a vCPU is for that vCPU's thread; connect() comes before any thread runs; reset()
-// and boot() while all vCPUs are parked. All take the device lock themselves.
+// Thread rules: the bus of a vCPU is for that vCPU's thread; connect(), reset() and boot() while all vCPUs
+// are parked. All take the device lock themselves.
 class Board {
 public:
     virtual ~Board() = default;
 
     [[nodiscard]] virtual cpu::Bus& bus(unsigned vcpu) = 0;
-    // Tells where the interrupts of a vCPU go.
-    virtual void connect(unsigned vcpu, cpu::Vcpu& target) = 0;
+    // Puts vCPUs, by number, into the processors' sockets; those that are there now still live.
+    // `local_apics`: of their engine, null if they leave interrupts to the board.
+    virtual void connect(std::span<cpu::Vcpu* const> vcpus, cpu::LocalApics* local_apics) = 0;
 
     virtual void reset() = 0;
     // Writes the tables of the platform and the kernel into memory, and sets the processors as firmware

@@ -20,6 +20,7 @@
 #include "devices/virtio/net.hpp"
 #include "devices/virtio/pci_transport.hpp"
 #include "devices/virtio/rng.hpp"
+#include "machine/boards/apic_gateway.hpp"
 #include "machine/boards/processor.hpp"
 #include "machine/firmware/pci_setup.hpp"
 #include "machine/firmware/processor_setup.hpp"
@@ -49,7 +50,7 @@ public:
 
     cpu::Bus& bus(unsigned vcpu) override { return *processors_[vcpu]; }
 
-    void connect(unsigned vcpu, cpu::Vcpu& target) override { processors_[vcpu]->connect(target); }
+    void connect(std::span<cpu::Vcpu* const> vcpus, cpu::LocalApics* local_apics) override;
 
     void reset() override;
     Result<void> boot(const loader::BootRequest& request) override;
@@ -79,11 +80,14 @@ private:
 
     [[nodiscard]] acpi::Platform acpi_platform() const;
     void set_up_like_firmware();
+    void give_local_apics();
+    void take_local_apics();
 
     BoardConfig config_;
     Backends backends_;
     Router router_;
     ApicBus apic_bus_;
+    std::optional<ApicGateway> apic_gateway_; // while the vCPUs have local APICs of their own
     Environment environment_;
     pci::Bus pci_;
     unsigned next_slot_ = 1; // 0 is the host bridge
@@ -226,8 +230,41 @@ void MicroBoard::add_virtio(std::unique_ptr<virtio::VirtioDevice> device) {
     devices_.push_back(std::move(function));
 }
 
+void MicroBoard::connect(std::span<cpu::Vcpu* const> vcpus, cpu::LocalApics* local_apics) {
+    const Lock lock(config_.lock);
+    take_local_apics();
+    for (std::size_t id = 0; id < vcpus.size(); ++id) {
+        processors_[id]->connect(*vcpus[id]);
+    }
+    apic_gateway_.reset();
+    if (local_apics != nullptr) {
+        apic_gateway_.emplace(*local_apics, apic_bus_, config_.lock);
+        give_local_apics();
+    }
+}
+
+// To the vCPUs, if they have local APICs of their own.
+void MicroBoard::give_local_apics() {
+    if (apic_gateway_) {
+        for (const auto& processor : processors_) {
+            processor->give_local_apic();
+        }
+        apic_bus_.set_carrier(&*apic_gateway_);
+    }
+}
+
+void MicroBoard::take_local_apics() {
+    if (apic_gateway_) {
+        apic_bus_.set_carrier(nullptr);
+        for (const auto& processor : processors_) {
+            processor->take_local_apic();
+        }
+    }
+}
+
 void MicroBoard::reset() {
     const Lock lock(config_.lock);
+    take_local_apics(); // boot() gives them back
     for (const auto& processor : processors_) {
         processor->reset();
     }
@@ -281,6 +318,7 @@ Result<void> MicroBoard::boot(const loader::BootRequest& request) {
     }
     set_memory_types(*state);
     processors_[0]->vcpu().set_state(*state);
+    give_local_apics();
     return {};
 }
 

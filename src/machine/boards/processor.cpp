@@ -38,6 +38,36 @@ devices::LocalApic::Config Processor::apic_config() const {
             .timer = {.tsc_hz = config_.tsc_hz}};
 }
 
+void Processor::connect(cpu::Vcpu& vcpu) {
+    if (vcpu_ != nullptr) {
+        constexpr std::uint32_t lasting =
+            Signals::interrupt | Signals::nmi | Signals::init | Signals::startup | Signals::smi;
+        Signals& before = vcpu_->signals();
+        vcpu.signals().startup_vector = before.startup_vector.load();
+        vcpu.signals().set(before.pending() & lasting);
+    }
+    vcpu_ = &vcpu;
+}
+
+// The deadline is compared with the guest's counter there, here with the machine's clock.
+void Processor::give_local_apic() {
+    const auto from = apic_.registers();
+    const auto offset = static_cast<std::uint64_t>(vcpu_->state().system.tsc_offset);
+    cpu::set_local_apic(*vcpu_, {.registers = from.page,
+                                 .base = from.base,
+                                 .tsc_deadline = from.deadline == 0 ? 0 : from.deadline + offset});
+    apic_.set_dormant(true);
+}
+
+void Processor::take_local_apic() {
+    const auto from = cpu::local_apic(*vcpu_);
+    const auto offset = static_cast<std::uint64_t>(vcpu_->state().system.tsc_offset);
+    apic_.set_dormant(false);
+    apic_.set_registers({.page = from.registers,
+                         .base = from.base,
+                         .deadline = from.tsc_deadline == 0 ? 0 : from.tsc_deadline - offset});
+}
+
 void Processor::reset() {
     vcpu_->signals().clear(Signals::interrupt | Signals::nmi | Signals::init | Signals::startup |
                            Signals::smi);

@@ -27,7 +27,12 @@ public:
 
     Processor(const Shared& shared, unsigned id);
 
-    void connect(cpu::Vcpu& vcpu) { vcpu_ = &vcpu; }
+    // The signals that wait at the vCPU that was here go to this one.
+    void connect(cpu::Vcpu& vcpu);
+
+    // The state of the local APIC moves to the vCPU's own, or back from there.
+    void give_local_apic();
+    void take_local_apic();
 
     [[nodiscard]] cpu::Vcpu& vcpu() { return *vcpu_; }
 
