@@ -41,6 +41,11 @@ LocalApics* local_apics(Engine& engine) {
     return each != nullptr ? each->local_apics() : nullptr;
 }
 
+WriteEvents* write_events(Engine& engine) {
+    auto* each = dynamic_cast<AssistedEngine*>(&engine);
+    return each != nullptr ? &each->write_events() : nullptr;
+}
+
 x86::LocalApicState local_apic(const Vcpu& vcpu) {
     const auto* each = assisted(vcpu);
     return each != nullptr ? each->local_apic() : x86::LocalApicState{};

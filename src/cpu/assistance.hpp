@@ -34,6 +34,15 @@ public:
     virtual void on_end_of_interrupt(std::function<void(std::uint8_t vector)> callback) = 0;
 };
 
+// Writes of the guest that are carried out later, by others: they signal an eventfd, and the vCPU goes on.
+class WriteEvents {
+public:
+    virtual ~WriteEvents() = default;
+    // Writes of any size at this address; false: they stay with the vCPU. Any thread.
+    virtual bool add(memory::GuestPhysical address, int eventfd) = 0;
+    virtual void remove(memory::GuestPhysical address, int eventfd) = 0;
+};
+
 class AssistedVcpu {
 public:
     virtual ~AssistedVcpu() = default;
@@ -61,6 +70,7 @@ public:
     [[nodiscard]] virtual Result<x86::Model> model_for(const VcpuConfig& config) const = 0;
     // Null: the vCPUs leave interrupts to the machine's local APICs.
     [[nodiscard]] virtual LocalApics* local_apics() = 0;
+    [[nodiscard]] virtual WriteEvents& write_events() = 0;
     // Before the vCPUs run again: the machine's clock went on after a pause.
     virtual void clock_resumed() = 0;
     // Marks in the machine's memory which pages vCPUs wrote: before GuestMemory::take_dirty().
@@ -74,6 +84,7 @@ void signal(Vcpu& vcpu, std::uint32_t bits);
 [[nodiscard]] bool state_is_whole(const Vcpu& vcpu);
 [[nodiscard]] std::vector<Count> exits(const Vcpu& vcpu);
 [[nodiscard]] LocalApics* local_apics(Engine& engine);
+[[nodiscard]] WriteEvents* write_events(Engine& engine);
 // Of a vCPU whose engine has local APICs.
 [[nodiscard]] x86::LocalApicState local_apic(const Vcpu& vcpu);
 void set_local_apic(Vcpu& vcpu, const x86::LocalApicState& state);

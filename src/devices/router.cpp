@@ -53,6 +53,9 @@ void Router::map(Device& device, unsigned region, std::optional<std::uint64_t> b
     std::rotate(found, found + 1, regions_.end()); // mapped last: it wins
     rebuild(Space::port);
     rebuild(Space::memory);
+    if (changed_) {
+        changed_();
+    }
 }
 
 // Lays the regions over each other, latest first, and keeps what each still shows.

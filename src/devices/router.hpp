@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -26,6 +27,9 @@ public:
     // Maps, moves or (nullopt) unmaps one region of a device that was added. Where regions overlap, the one
     // mapped last answers. What would reach past the end of the address space is left unmapped.
     void map(Device& device, unsigned region, std::optional<std::uint64_t> base);
+
+    // Called after each change of the map. Before the machine runs.
+    void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
 
     // `size` is 1, 2, 4 or 8. What nobody answers reads as all ones.
     [[nodiscard]] std::uint64_t read(Space space, std::uint64_t address, unsigned size);
@@ -66,6 +70,7 @@ private:
 
     std::vector<Mapping> regions_;                   // in the order in which they were mapped
     std::array<std::vector<Interval>, 2> intervals_; // by Space
+    std::function<void()> changed_;
 };
 
 } // namespace strata::devices

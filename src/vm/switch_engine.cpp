@@ -67,12 +67,13 @@ bool Vm::pause_with_whole_states() {
     return false;
 }
 
-void Vm::replace_vcpus(std::vector<std::unique_ptr<cpu::Vcpu>> vcpus, cpu::LocalApics* local_apics) {
+void Vm::replace_vcpus(std::vector<std::unique_ptr<cpu::Vcpu>> vcpus,
+                       const machine::Board::Assistance& assistance) {
     std::vector<cpu::Vcpu*> targets;
     for (const auto& vcpu : vcpus) {
         targets.push_back(vcpu.get());
     }
-    board_->connect(targets, local_apics);
+    board_->connect(targets, assistance);
     for (const auto& runner : runners_) {
         static_cast<void>(runner->replace(std::move(vcpus[runner->id()])));
     }
@@ -86,7 +87,7 @@ void Vm::leave_engine() {
         earlier_exits_.add(runner->id(), engine_->name(), cpu::exits(vcpu));
         stand_ins.push_back(std::make_unique<StandIn>(vcpu.state()));
     }
-    replace_vcpus(std::move(stand_ins), nullptr);
+    replace_vcpus(std::move(stand_ins), {});
     engine_.reset();
 }
 
@@ -108,7 +109,7 @@ Result<void> Vm::enter_engine(const std::string& name) {
         vcpus.push_back(std::move(*vcpu));
     }
     engine_ = std::move(*engine);
-    replace_vcpus(std::move(vcpus), cpu::local_apics(*engine_));
+    replace_vcpus(std::move(vcpus), assistance());
     return {};
 }
 

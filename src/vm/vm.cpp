@@ -168,8 +168,12 @@ Result<void> Vm::create_vcpus() {
             id, std::move(*vcpu), [this](unsigned which, cpu::Exit exit) { vcpu_stopped(which, exit); }));
         vcpus.push_back(&runners_.back()->vcpu());
     }
-    board_->connect(vcpus, cpu::local_apics(*engine_));
+    board_->connect(vcpus, assistance());
     return {};
+}
+
+machine::Board::Assistance Vm::assistance() {
+    return {.local_apics = cpu::local_apics(*engine_), .write_events = cpu::write_events(*engine_)};
 }
 
 Result<void> Vm::reboot() {

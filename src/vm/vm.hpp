@@ -80,7 +80,9 @@ private:
     [[nodiscard]] bool pause_with_whole_states();
     void leave_engine();
     [[nodiscard]] Result<void> enter_engine(const std::string& name);
-    void replace_vcpus(std::vector<std::unique_ptr<cpu::Vcpu>> vcpus, cpu::LocalApics* local_apics);
+    void replace_vcpus(std::vector<std::unique_ptr<cpu::Vcpu>> vcpus,
+                       const machine::Board::Assistance& assistance);
+    [[nodiscard]] machine::Board::Assistance assistance();
 
     // PowerControl: from devices, under the device lock.
     void power_off() override;

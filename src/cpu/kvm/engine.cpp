@@ -24,6 +24,8 @@ public:
 
     [[nodiscard]] LocalApics* local_apics() override { return &machine_->local_apics(); }
 
+    [[nodiscard]] WriteEvents& write_events() override { return machine_->write_events(); }
+
     void clock_resumed() override { machine_->time().clock_resumed(); }
 
     void collect_dirty() override { machine_->collect_dirty(); }

@@ -41,7 +41,7 @@ Result<std::unique_ptr<Machine>> Machine::create(System system, memory::GuestMem
 
 Machine::Machine(System system, Descriptor descriptor, memory::GuestMemory& memory, const Clock& clock)
     : system_(std::move(system)), descriptor_(std::move(descriptor)), memory_(memory), time_(clock),
-      local_apics_(descriptor_) {}
+      local_apics_(descriptor_), write_events_(descriptor_) {}
 
 Result<void> Machine::set_up() {
     std::uint64_t identity_map = identity_map_page;

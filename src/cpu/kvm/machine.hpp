@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/kvm/kernel_apics.hpp"
+#include "cpu/kvm/kernel_write_events.hpp"
 #include "cpu/kvm/system.hpp"
 #include "cpu/kvm/time_base.hpp"
 #include "memory/guest_memory.hpp"
@@ -18,6 +19,8 @@ public:
     [[nodiscard]] const System& system() const { return system_; }
 
     [[nodiscard]] const Descriptor& descriptor() const { return descriptor_; }
+
+    [[nodiscard]] KernelWriteEvents& write_events() { return write_events_; }
 
     [[nodiscard]] TimeBase& time() { return time_; }
 
@@ -39,6 +42,7 @@ private:
     memory::GuestMemory& memory_;
     TimeBase time_;
     KernelApics local_apics_;
+    KernelWriteEvents write_events_;
     bool logs_writes_ = false;
 };
 

@@ -144,6 +144,13 @@ void PciTransport::add_capabilities() {
     }
 }
 
+PciTransport::Doorbells PciTransport::doorbells() const {
+    return {.region = 0,
+            .offset = notification * part_size,
+            .stride = notify_multiplier,
+            .count = device_->queues().size()};
+}
+
 std::uint64_t PciTransport::read_bar(unsigned /*region*/, std::uint64_t offset, unsigned size) {
     const auto within = offset % part_size;
     switch (offset / part_size) {

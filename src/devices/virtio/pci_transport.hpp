@@ -19,6 +19,15 @@ public:
 
     [[nodiscard]] VirtioDevice& device() const { return *device_; }
 
+    // Writes there say only that a queue has something to do: they may be carried out later.
+    struct Doorbells {
+        unsigned region;
+        std::uint64_t offset, stride; // in the region, in bytes
+        std::size_t count;
+    };
+
+    [[nodiscard]] Doorbells doorbells() const;
+
     void visit(StateVisitor& visitor) override;
 
 private:

@@ -66,9 +66,15 @@ public:
     virtual ~Board() = default;
 
     [[nodiscard]] virtual cpu::Bus& bus(unsigned vcpu) = 0;
+
+    // What the engine of vCPUs does for the board, if not null.
+    struct Assistance {
+        cpu::LocalApics* local_apics = nullptr;
+        cpu::WriteEvents* write_events = nullptr;
+    };
+
     // Puts vCPUs, by number, into the processors' sockets; those that are there now still live.
-    // `local_apics`: of their engine, null if they leave interrupts to the board.
-    virtual void connect(std::span<cpu::Vcpu* const> vcpus, cpu::LocalApics* local_apics) = 0;
+    virtual void connect(std::span<cpu::Vcpu* const> vcpus, const Assistance& assistance) = 0;
 
     virtual void reset() = 0;
     // Writes the tables of the platform and the kernel into memory, and sets the processors as firmware

@@ -21,6 +21,7 @@
 #include "devices/virtio/pci_transport.hpp"
 #include "devices/virtio/rng.hpp"
 #include "machine/boards/apic_gateway.hpp"
+#include "machine/boards/doorbells.hpp"
 #include "machine/boards/processor.hpp"
 #include "machine/firmware/pci_setup.hpp"
 #include "machine/firmware/processor_setup.hpp"
@@ -50,7 +51,7 @@ public:
 
     cpu::Bus& bus(unsigned vcpu) override { return *processors_[vcpu]; }
 
-    void connect(std::span<cpu::Vcpu* const> vcpus, cpu::LocalApics* local_apics) override;
+    void connect(std::span<cpu::Vcpu* const> vcpus, const Assistance& assistance) override;
 
     void reset() override;
     Result<void> boot(const loader::BootRequest& request) override;
@@ -92,6 +93,7 @@ private:
     pci::Bus pci_;
     unsigned next_slot_ = 1; // 0 is the host bridge
     std::vector<std::unique_ptr<Device>> devices_;
+    Doorbells doorbells_;
     I8259Pair* pic_ = nullptr;
     IoApic* io_apic_ = nullptr;
     CoprocessorError* coprocessor_error_ = nullptr;
@@ -201,7 +203,7 @@ constexpr std::array wiring{
 MicroBoard::MicroBoard(const BoardConfig& config, Backends backends)
     : config_(config), backends_(std::move(backends)),
       environment_{config.clock, config.loop, config.memory, router_, apic_bus_, config.power},
-      pci_(environment_) {
+      pci_(environment_), doorbells_(router_, config.loop) {
     for (const Wiring& row : wiring) {
         row.wire(*this);
     }
@@ -211,6 +213,7 @@ MicroBoard::MicroBoard(const BoardConfig& config, Backends backends)
                                    .external = pic_,
                                    .floating_point_error = [this] { coprocessor_error_->raise(); },
                                    .boot_time = config.boot_time};
+    router_.on_change([this] { doorbells_.follow_map(); });
     for (unsigned id = 0; id < config.cpus; ++id) {
         processors_.push_back(std::make_unique<Processor>(shared, id));
     }
@@ -227,20 +230,25 @@ InterruptLine MicroBoard::isa_irq(unsigned number) {
 void MicroBoard::add_virtio(std::unique_ptr<virtio::VirtioDevice> device) {
     auto function = std::make_unique<virtio::PciTransport>(environment_, std::move(device));
     pci_.add(next_slot_++, 0, *function);
+    const auto doorbells = function->doorbells();
+    for (std::size_t i = 0; i < doorbells.count; ++i) {
+        doorbells_.add(*function, doorbells.region, doorbells.offset + i * doorbells.stride);
+    }
     devices_.push_back(std::move(function));
 }
 
-void MicroBoard::connect(std::span<cpu::Vcpu* const> vcpus, cpu::LocalApics* local_apics) {
+void MicroBoard::connect(std::span<cpu::Vcpu* const> vcpus, const Assistance& assistance) {
     const Lock lock(config_.lock);
     take_local_apics();
     for (std::size_t id = 0; id < vcpus.size(); ++id) {
         processors_[id]->connect(*vcpus[id]);
     }
     apic_gateway_.reset();
-    if (local_apics != nullptr) {
-        apic_gateway_.emplace(*local_apics, apic_bus_, config_.lock);
+    if (assistance.local_apics != nullptr) {
+        apic_gateway_.emplace(*assistance.local_apics, apic_bus_, config_.lock);
         give_local_apics();
     }
+    doorbells_.listen_by(assistance.write_events);
 }
 
 // To the vCPUs, if they have local APICs of their own.
