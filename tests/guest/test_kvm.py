@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 import kvm_host
-from guest import GUESTS, PATIENCE
+from guest import GUESTS
 
 KERNELS = Path(os.environ["STRATA_TEST_KERNELS"])
 CPU = f"--cpu {kvm_host.GUEST_CPU}"
@@ -31,8 +31,7 @@ class Kvm(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         with tempfile.TemporaryDirectory(prefix="strata-test.") as folder:
-            cls.host = kvm_host.host({"obedient": KERNELS / "obedient", "counting": KERNELS / "counting",
-                                      "vmlinuz": GUESTS / "cloud/vmlinuz",
+            cls.host = kvm_host.host({"obedient": KERNELS / "obedient", "vmlinuz": GUESTS / "cloud/vmlinuz",
                                       "initrd.gz": GUESTS / "cloud/initrd.gz", "disk": make_disk(Path(folder))})
         cls.addClassCleanup(cls.host.close)
 
@@ -66,27 +65,6 @@ class Kvm(unittest.TestCase):
     def test_with_two_processors(self):
         status, output = self.obedient("say=hello off", "--cpus 2")
         self.assertEqual((status, output), (0, "hello"))
-
-    def debug(self, commands):
-        """(gdb's output, the machine's exit status) of a session with the counting kernel."""
-        line = self.host.start_debugged(f"--engine kvm {CPU} --net none --kernel {self.host.file('counting')}")
-        options = [word for command in ("set pagination off", "set confirm off", "set remotetimeout 60",
-                                        f"target remote {line}", *commands) for word in ("-ex", command)]
-        gdb = subprocess.run(["gdb", "-nx", "-batch", *options, KERNELS / "counting"], text=True, capture_output=True,
-                             timeout=PATIENCE, stdin=subprocess.DEVNULL)
-        return gdb.stdout + gdb.stderr, self.host.debugged_status()
-
-    def test_gdb_breaks_watches_and_steps(self):
-        output, status = self.debug(["hbreak tick", "continue", "print counter", "stepi", "stepi", "stepi", "delete",
-                                     "print counter", "watch watched", "continue", "print counter", "delete",
-                                     "set var done = 1", "continue"])
-        self.assertIn("Breakpoint 1, tick (step=", output)
-        self.assertIn("$1 = 0\n", output)
-        self.assertIn("$2 = 1\n", output) # the increment is a load, an addition and a store
-        self.assertIn("Old value = 0\nNew value = 1000", output)
-        self.assertIn("$3 = 1000\n", output)
-        self.assertIn("exited with code 053", output) # octal 43
-        self.assertEqual(status, 43)
 
     def test_linux_moves_between_all_engines(self):
         """With a disk and a connection to it, while it counts."""

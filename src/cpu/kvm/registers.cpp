@@ -85,41 +85,52 @@ void from_regs(const kvm_regs& regs, State& state) {
 
 // ---- special registers ----
 
-kvm_sregs to_sregs(const State& state, const kvm_sregs& current) {
-    const x86::SystemState& system = state.system;
-    kvm_sregs sregs{};
+namespace {
+
+// Moves each part that both have, one way or the other.
+template <class Sregs, class System, class Move>
+void each_part(Sregs& sregs, System& system, Move move) {
     for (std::size_t i = 0; i < segment_members.size(); ++i) {
-        sregs.*segment_members[i] = to_segment(system.segments[i]);
+        move(sregs.*segment_members[i], system.segments[i]);
     }
-    sregs.tr = to_segment(system.tr);
-    sregs.ldt = to_segment(system.ldtr);
-    sregs.gdt = to_table(system.gdtr);
-    sregs.idt = to_table(system.idtr);
-    sregs.cr0 = system.cr0;
-    sregs.cr2 = system.cr2;
-    sregs.cr3 = system.cr3;
-    sregs.cr4 = system.cr4;
+    move(sregs.tr, system.tr);
+    move(sregs.ldt, system.ldtr);
+    move(sregs.gdt, system.gdtr);
+    move(sregs.idt, system.idtr);
+    move(sregs.cr0, system.cr0);
+    move(sregs.cr2, system.cr2);
+    move(sregs.cr3, system.cr3);
+    move(sregs.cr4, system.cr4);
+    move(sregs.efer, system.efer);
+}
+
+struct ToKernel {
+    void operator()(kvm_segment& to, const Segment& from) const { to = to_segment(from); }
+
+    void operator()(kvm_dtable& to, const x86::DescriptorTable& from) const { to = to_table(from); }
+
+    void operator()(__u64& to, std::uint64_t from) const { to = from; }
+};
+
+struct FromKernel {
+    void operator()(const kvm_segment& from, Segment& to) const { to = from_segment(from); }
+
+    void operator()(const kvm_dtable& from, x86::DescriptorTable& to) const { to = from_table(from); }
+
+    void operator()(__u64 from, std::uint64_t& to) const { to = from; }
+};
+
+} // namespace
+
+kvm_sregs to_sregs(const State& state, const kvm_sregs& current) {
+    kvm_sregs sregs{};
+    each_part(sregs, state.system, ToKernel{});
     sregs.cr8 = current.cr8;
-    sregs.efer = system.efer;
     sregs.apic_base = current.apic_base;
     return sregs;
 }
 
-void from_sregs(const kvm_sregs& sregs, State& state) {
-    x86::SystemState& system = state.system;
-    for (std::size_t i = 0; i < segment_members.size(); ++i) {
-        system.segments[i] = from_segment(sregs.*segment_members[i]);
-    }
-    system.tr = from_segment(sregs.tr);
-    system.ldtr = from_segment(sregs.ldt);
-    system.gdtr = from_table(sregs.gdt);
-    system.idtr = from_table(sregs.idt);
-    system.cr0 = sregs.cr0;
-    system.cr2 = sregs.cr2;
-    system.cr3 = sregs.cr3;
-    system.cr4 = sregs.cr4;
-    system.efer = sregs.efer;
-}
+void from_sregs(const kvm_sregs& sregs, State& state) { each_part(sregs, state.system, FromKernel{}); }
 
 // ---- debug registers ----
 
