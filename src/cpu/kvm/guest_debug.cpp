@@ -63,7 +63,7 @@ void GuestDebug::begin(std::uint64_t linear) {
 }
 
 std::optional<kvm_guest_debug> GuestDebug::request() {
-    if (told_) {
+    if (told_ && !stepping()) { // the kernel forgets a step with an instruction that it emulates
         return std::nullopt;
     }
     told_ = true;

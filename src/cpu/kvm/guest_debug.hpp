@@ -19,7 +19,7 @@ public:
     // What the kernel has to be told, if it does not know it yet.
     [[nodiscard]] std::optional<kvm_guest_debug> request();
 
-    // After KVM_EXIT_DEBUG, or after HLT while each instruction is a step: whether the run ends; event() says
+    // After KVM_EXIT_DEBUG: whether the run ends; event() says
     // why.
     [[nodiscard]] bool stopped(const kvm_debug_exit_arch& exit);
     [[nodiscard]] bool stepped(std::uint64_t linear);
