@@ -1,6 +1,8 @@
 #include "instance/root_access.hpp"
 
 #include "base/copy_tree.hpp"
+#include "image/layer/tree_archive.hpp"
+#include "image/layer/unpack.hpp"
 #include "instance/root_filesystem.hpp"
 
 #include <algorithm>
@@ -192,6 +194,26 @@ Result<void> copy_in(int root, const std::string& source, const std::string& tar
     const auto [above, name] = split(target);
     const auto parent = open_inside(root, above, O_RDONLY | O_DIRECTORY);
     return parent ? copy_to(file.get(), parent->get(), name) : std::unexpected(parent.error());
+}
+
+Result<void> archive_out(int root, const std::string& source, image::TarWriter& tar) {
+    const auto [above, name] = split(source);
+    const bool content = name == "." || name.empty() || name == "/";
+    const auto directory = open_inside(root, content ? source : above, O_RDONLY | O_DIRECTORY);
+    if (!directory) {
+        return std::unexpected(directory.error());
+    }
+    return content ? image::archive_tree(directory->get(), tar)
+                   : image::archive_one(directory->get(), name, tar);
+}
+
+Result<void> archive_in(int root, image::Source source, const std::string& target) {
+    const auto directory = open_inside(root, target, O_RDONLY | O_DIRECTORY);
+    if (!directory) {
+        return std::unexpected(directory.error());
+    }
+    return image::unpack_archive(directory->get(), std::move(source), "archive",
+                                 {.whiteouts = image::Whiteouts::none, .privileged = geteuid() == 0});
 }
 
 Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "base/file_descriptor.hpp"
+#include "image/layer/archive_reader.hpp"
+#include "image/layer/tar_writer.hpp"
 #include "instance/instances.hpp"
 
 namespace strata::instance {
@@ -17,6 +19,11 @@ namespace strata::instance {
 // Copies a file or a directory between the container and the host, as `strata cp` does.
 [[nodiscard]] Result<void> copy_out(int root, const std::string& source, const std::string& target);
 [[nodiscard]] Result<void> copy_in(int root, const std::string& source, const std::string& target);
+
+// The same as an archive: the file or directory `source`, or, with source/., what is in it.
+[[nodiscard]] Result<void> archive_out(int root, const std::string& source, image::TarWriter& tar);
+// Unpacks an archive, compressed or not, into a directory of the container, which is there.
+[[nodiscard]] Result<void> archive_in(int root, image::Source source, const std::string& target);
 
 // What the container changed in its image's files: "A /new", "C /changed", "D /gone".
 [[nodiscard]] Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,

@@ -117,6 +117,13 @@ Result<pid_t> Runtime::create(const std::string& id, const std::string& bundle, 
     return call_for_pid({"create", "--bundle", bundle}, console, id, streams);
 }
 
+// Each has a directory with its ID (runc, crun and ours), without which there is nothing to call the runtime
+// for.
+Result<void> Runtime::remove(const std::string& id) const {
+    const bool absent = access((directory_ + "/oci/" + id).c_str(), F_OK) != 0 && errno == ENOENT;
+    return absent ? Result<void>{} : call({"delete", "--force", id});
+}
+
 Result<void> Runtime::update(const std::string& id, const std::string& resources) const {
     const TemporaryFile file(directory_, resources);
     return call({"update", "--resources", file.path(), id});

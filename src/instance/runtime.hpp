@@ -37,7 +37,7 @@ public:
     }
 
     // Also one that is not there.
-    [[nodiscard]] Result<void> remove(const std::string& id) const { return call({"delete", "--force", id}); }
+    [[nodiscard]] Result<void> remove(const std::string& id) const;
 
     // `resources` as in config.json.
     [[nodiscard]] Result<void> update(const std::string& id, const std::string& resources) const;

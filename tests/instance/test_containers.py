@@ -1,4 +1,5 @@
 """Containers as users run them: an image with busybox, made and imported here."""
+import io
 import json
 import os
 import pty
@@ -267,6 +268,20 @@ class Living(ContainerTest):
         self.strata("stop", "-t", "0", name)
         self.strata("cp", f"{name}:/d/e/f", self.host / "stopped")
         self.assertEqual((self.host / "stopped").read_text(), "outward\n")
+
+    def test_copies_as_archives(self):
+        name = self.start_box("sleep", "1000")
+        archive = tar(("d/e", b"inward"), (".wh.name", b"a file like others"))
+        self.strata("cp", "-", f"{name}:/tmp", input=archive, text=False)
+        self.assertEqual(self.strata("exec", name, "cat", "/tmp/d/e", "/tmp/.wh.name"), "inwarda file like others")
+        for path, names in (("/tmp/d", ["d", "d/e"]), ("/tmp/d/.", ["e"]), ("/tmp/d/e", ["e"])):
+            with tarfile.open(fileobj=io.BytesIO(self.strata("cp", f"{name}:{path}", "-", text=False))) as written:
+                self.assertEqual(written.getnames(), names)
+        self.assertIn("No such file", self.host.refused("cp", f"{name}:/absent/x", "-"))
+        self.strata("exec", name, "ln", "-s", "/etc", "/out") # the container's own
+        self.strata("cp", "-", f"{name}:/out", input=tar(("added", b"there")), text=False)
+        self.assertEqual(self.strata("exec", name, "cat", "/etc/added"), "there")
+        self.assertFalse(Path("/etc/added").exists())
 
     def test_diff_commit_and_export(self):
         name = self.strata("run", "-d", "--network", "none", "box", "sh", "-c",

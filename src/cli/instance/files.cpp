@@ -25,8 +25,11 @@ void define_cp(CLI::App& command, Copy& options) {
     command.add_option("SOURCE", options.source, "A file or directory, CONTAINER:PATH or PATH")->required();
     command.add_option("TARGET", options.target, "Where to, CONTAINER:PATH or PATH")->required();
     command.footer(
-        "A directory's content alone is written SOURCE/.\n\n"
-        "Examples:\n  strata cp web:/etc/nginx .\n  strata cp page.html web:/usr/share/nginx/html/");
+        "A directory's content alone is written SOURCE/. With - in the place of a path of the host an "
+        "archive\n"
+        "(tar) is read from standard input, or written to standard output.\n\n"
+        "Examples:\n  strata cp web:/etc/nginx .\n  strata cp page.html web:/usr/share/nginx/html/\n"
+        "  strata cp web:/var/log - | tar -t\n  tar -c page.html | strata cp - web:/usr/share/nginx/html");
 }
 
 // "web:/etc" as its parts; a path of the host has no container.
@@ -35,6 +38,28 @@ std::pair<std::string, std::string> parts_of(const std::string& text) {
     const bool is_path = text.starts_with('/') || text.starts_with('.') || colon == std::string::npos;
     return is_path ? std::pair(std::string{}, text)
                    : std::pair(text.substr(0, colon), text.substr(colon + 1));
+}
+
+// Writes an archive to a file, which must not be a terminal.
+Result<void> write_archive(int file, const std::function<Result<void>(image::TarWriter&)>& fill) {
+    if (isatty(file) != 0) {
+        return fail("an archive is not written to a terminal", "redirect it to a file, or into a pipe");
+    }
+    image::TarWriter tar([&](std::span<const std::byte> data) { return write_all(file, data, "archive"); });
+    auto done = fill(tar);
+    return done ? tar.finish() : done;
+}
+
+Result<void> copy_between(int root, const std::string& source, const std::string& target, bool inward) {
+    if (inward) {
+        return source == "-" ? instance::archive_in(root, image::file_source(STDIN_FILENO, "archive"), target)
+                             : instance::copy_in(root, source, target);
+    }
+    if (target != "-") {
+        return instance::copy_out(root, source, target);
+    }
+    return write_archive(STDOUT_FILENO,
+                         [&](image::TarWriter& tar) { return instance::archive_out(root, source, tar); });
 }
 
 Result<int> copy(const instance::Instances& instances, Copy& options) {
@@ -52,8 +77,7 @@ Result<int> copy(const instance::Instances& instances, Copy& options) {
     if (!root) {
         return std::unexpected(root.error());
     }
-    const auto done = from.empty() ? instance::copy_in(root->get(), source, target)
-                                   : instance::copy_out(root->get(), source, target);
+    const auto done = copy_between(root->get(), source, target, from.empty());
     return done ? Result<int>(success) : std::unexpected(done.error());
 }
 
@@ -102,18 +126,13 @@ Result<int> export_root(const instance::Instances& instances, Export& options) {
     if (!file) {
         return fail_errno("write", options.output);
     }
-    if (options.output.empty() && isatty(STDOUT_FILENO) != 0) {
-        return fail("an archive is not written to a terminal", "use --output FILE, or a pipe");
-    }
     const auto root = instance::open_root(instances, *found);
     if (!root) {
         return std::unexpected(root.error());
     }
     const FileDescriptor directory(openat(root->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    image::TarWriter tar(
-        [&](std::span<const std::byte> data) { return write_all(file.get(), data, "archive"); });
-    auto done = image::archive_tree(directory.get(), tar);
-    done = done ? tar.finish() : done;
+    const auto done = write_archive(
+        file.get(), [&](image::TarWriter& tar) { return image::archive_tree(directory.get(), tar); });
     return done ? Result<int>(success) : std::unexpected(done.error());
 }
 

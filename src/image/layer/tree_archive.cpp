@@ -55,7 +55,6 @@ public:
         return {};
     }
 
-private:
     Result<void> add(int directory, const std::string& above, const std::string& name) {
         struct stat status{};
         if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -108,6 +107,7 @@ private:
         return inner ? add_content(inner.get(), path) : fail_errno("open directory", path);
     }
 
+private:
     // A file that grows or shrinks meanwhile has, in the archive, the size it had at first.
     Result<void> add_file(int directory, const std::string& name, const std::string& path,
                           archive_entry* entry, std::uint64_t size) {
@@ -162,5 +162,13 @@ private:
 } // namespace
 
 Result<void> archive_tree(int directory, TarWriter& tar) { return Archiver(tar).add_content(directory, ""); }
+
+Result<void> archive_one(int directory, const std::string& name, TarWriter& tar) {
+    struct stat status{};
+    if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        return fail_errno("look at", name);
+    }
+    return Archiver(tar).add(directory, "", name);
+}
 
 } // namespace strata::image

@@ -28,6 +28,28 @@ struct Meter {
     }
 };
 
+Result<void> unpack_from(Meter& meter, int directory, const UnpackOptions& options) {
+    auto tar = TarReader::open([&meter] { return meter.next(); }, meter.name);
+    if (!tar) {
+        return std::unexpected(tar.error());
+    }
+    if (auto unpacked = Unpacker(directory, options).unpack(*tar); !unpacked) {
+        auto error = unpacked.error();
+        error.message =
+            error.message.starts_with(meter.name) ? error.message : meter.name + ": " + error.message;
+        return std::unexpected(std::move(error));
+    }
+    while (true) { // what follows the archive's end mark belongs to the digest
+        const auto rest = meter.next();
+        if (!rest) {
+            return std::unexpected(rest.error());
+        }
+        if (rest->empty()) {
+            return {};
+        }
+    }
+}
+
 } // namespace
 
 Result<void> unpack_layer(int directory, Source source, const Digest& diff_id, const std::string& name,
@@ -37,23 +59,8 @@ Result<void> unpack_layer(int directory, Source source, const Digest& diff_id, c
         return std::unexpected(plain.error());
     }
     Meter meter{std::move(*plain), Hasher(diff_id.algorithm()), name, options.most_bytes};
-    auto tar = TarReader::open([&meter] { return meter.next(); }, name);
-    if (!tar) {
-        return std::unexpected(tar.error());
-    }
-    if (auto unpacked = Unpacker(directory, options).unpack(*tar); !unpacked) {
-        auto error = unpacked.error();
-        error.message = error.message.starts_with(name) ? error.message : name + ": " + error.message;
-        return std::unexpected(std::move(error));
-    }
-    while (true) { // what follows the archive's end mark belongs to the digest
-        const auto rest = meter.next();
-        if (!rest) {
-            return std::unexpected(rest.error());
-        }
-        if (rest->empty()) {
-            break;
-        }
+    if (auto unpacked = unpack_from(meter, directory, options); !unpacked) {
+        return unpacked;
     }
     if (const auto digest = meter.hasher.digest(); digest != diff_id) {
         return fail(
@@ -62,6 +69,16 @@ Result<void> unpack_layer(int directory, Source source, const Digest& diff_id, c
             "the image is damaged or forged: pull or build it again");
     }
     return {};
+}
+
+Result<void> unpack_archive(int directory, Source source, const std::string& name,
+                            const UnpackOptions& options) {
+    auto plain = decompressed(std::move(source), name);
+    if (!plain) {
+        return std::unexpected(plain.error());
+    }
+    Meter meter{std::move(*plain), Hasher("sha256"), name, options.most_bytes};
+    return unpack_from(meter, directory, options);
 }
 
 } // namespace strata::image

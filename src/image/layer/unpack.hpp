@@ -15,6 +15,7 @@ enum class Whiteouts {
     overlay,      // overlayfs's own marks, in a directory that holds this layer alone; needs root
     user_overlay, // the same for a mount with the option userxattr, in a user namespace
     apply,        // the lower layers are in the same directory: their files are removed
+    none,         // the archive is no layer: such names are files' like others
 };
 
 struct UnpackOptions {
@@ -30,5 +31,9 @@ struct UnpackOptions {
 // removes. `name` begins messages.
 [[nodiscard]] Result<void> unpack_layer(int directory, Source source, const Digest& diff_id,
                                         const std::string& name, const UnpackOptions& options);
+
+// The same for an archive that nobody knows the digest of.
+[[nodiscard]] Result<void> unpack_archive(int directory, Source source, const std::string& name,
+                                          const UnpackOptions& options);
 
 } // namespace strata::image

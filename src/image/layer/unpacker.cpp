@@ -72,6 +72,9 @@ Result<void> Unpacker::take(archive_entry* entry, TarReader& tar) {
     if (!path) {
         return std::unexpected(path.error());
     }
+    if (options_.whiteouts == Whiteouts::none) {
+        return make(entry, *path, tar);
+    }
     const auto [above, base] = split(*path);
     if (above.starts_with(whiteout_prefix) ||
         above.find("/" + std::string(whiteout_prefix)) != std::string::npos) {
@@ -120,7 +123,7 @@ Result<void> Unpacker::whiteout(const std::string& above, const std::string& mar
 }
 
 Result<void> Unpacker::mark_opaque(int directory) const {
-    if (options_.whiteouts == Whiteouts::apply) {
+    if (options_.whiteouts == Whiteouts::apply || options_.whiteouts == Whiteouts::none) {
         return {};
     }
     const char* name =
