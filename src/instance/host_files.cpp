@@ -15,7 +15,7 @@
 namespace strata::instance {
 namespace {
 
-std::string hosts_text(const Instance& instance, const std::string& address) {
+std::string hosts_text(const Instance& instance, const std::vector<std::string>& addresses) {
     const auto& settings = instance.settings;
     if (settings.network == "host" && settings.hosts.empty()) {
         std::ifstream file("/etc/hosts");
@@ -27,7 +27,7 @@ std::string hosts_text(const Instance& instance, const std::string& address) {
         const auto colon = entry.find(':');
         text += fmt::format("{}\t{}\n", entry.substr(colon + 1), entry.substr(0, colon));
     }
-    if (!address.empty()) {
+    for (const auto& address : addresses) {
         text += fmt::format(
             "{}\t{}{}\n", address, settings.hostname,
             settings.domainname.empty() ? "" : " " + settings.hostname + "." + settings.domainname);
@@ -63,9 +63,10 @@ std::string resolver_text(const Settings& settings) {
 } // namespace
 
 Result<std::vector<std::pair<std::string, std::string>>>
-write_host_files(const std::string& directory, const Instance& instance, const std::string& address) {
+write_host_files(const std::string& directory, const Instance& instance,
+                 const std::vector<std::string>& addresses) {
     const std::pair<const char*, std::string> files[] = {
-        {"hosts", hosts_text(instance, address)},
+        {"hosts", hosts_text(instance, addresses)},
         {"hostname", instance.settings.hostname + "\n"},
         {"resolv.conf", resolver_text(instance.settings)},
     };

@@ -12,7 +12,8 @@ namespace strata::instance {
 
 // Writes them into `directory`; each with where it belongs in the container.
 [[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>>
-write_host_files(const std::string& directory, const Instance& instance, const std::string& address);
+write_host_files(const std::string& directory, const Instance& instance,
+                 const std::vector<std::string>& addresses);
 
 // A new volume begins with what the image has where it is mounted, as Docker's do: copies it once.
 [[nodiscard]] Result<void> fill_volume(const std::string& volume, int root, const std::string& target);

@@ -136,7 +136,9 @@ Result<void> Supervisor::write_bundle(const Instances& instances) {
     if (!user) {
         return std::unexpected(user.error());
     }
-    auto files = write_host_files(path_, instance_, network_->address);
+    std::vector<std::string> addresses{network_->address, network_->address6};
+    std::erase(addresses, "");
+    auto files = write_host_files(path_, instance_, addresses);
     if (!files) {
         return std::unexpected(files.error());
     }

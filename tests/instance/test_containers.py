@@ -444,6 +444,11 @@ class Networks(ContainerTest):
         fetch = f"until wget -q -O - http://{address}/index.html; do sleep 0.1; done"
         self.assertEqual(self.strata("run", "--rm", "box", "sh", "-c", fetch), "served\n")
         self.assertIn(address, self.strata("exec", server, "cat", "/etc/hosts"))
+        if Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").read_text() == "0\n":
+            six = self.strata("exec", server, "sh", "-c", "ip -6 addr show eth0 | grep -o 'fd[0-9a-f:]*' | head -1").strip()
+            self.assertIn(f"{six}\t", self.strata("exec", server, "cat", "/etc/hosts"))
+            self.assertEqual(self.strata("run", "--rm", "box", "wget", "-q", "-O", "-", f"http://[{six}]/index.html"), "served\n")
+            self.assertEqual(run("curl", "-sf", f"http://[{six}]/index.html"), "served\n") # from the host
         # The network of another container:
         self.assertEqual(self.strata("run", "--rm", "--network", f"container:{server}", "box", "wget", "-q", "-O", "-",
                                      "http://127.0.0.1/index.html"), "served\n")

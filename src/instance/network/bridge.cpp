@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fstream>
 #include <linux/netlink.h>
 #include <sched.h>
 
@@ -14,7 +15,23 @@ namespace {
 
 constexpr Address network = 172U << 24 | 29U << 16, gateway = network + 1; // 172.29.0.0/16
 constexpr unsigned prefix = bridge_prefix;
+// A unique local network (RFC 4193); an instance's address ends with its IPv4 address.
+constexpr Address6 network6{0xFD, 's', 't', 'r', 'a', 't', 'a'};
+constexpr unsigned prefix6 = 64;
 constexpr Address last = network + (1U << (32 - prefix)) - 2;
+
+Address6 address6_of(Address address) {
+    auto result = network6;
+    for (unsigned i = 0; i < 4; ++i) {
+        result[15 - i] = static_cast<std::uint8_t>(address >> 8 * i);
+    }
+    return result;
+}
+
+bool host_has_ipv6() {
+    std::ifstream setting("/proc/sys/net/ipv6/conf/all/disable_ipv6");
+    return setting.get() == '0';
+}
 
 std::string outer_device(const Instance& instance) { return "st" + instance.id.substr(0, 12); }
 
@@ -78,6 +95,10 @@ Result<void> need_bridge(const Netlink& host) {
     done = done ? host.add_address(bridge_name, gateway, prefix) : done;
     done = done ? host.switch_on(bridge_name) : done;
     done = done ? need_masquerade(network, prefix, bridge_name) : done;
+    if (host_has_ipv6()) {
+        done = done ? host.add_address(bridge_name, address6_of(gateway), prefix6) : done;
+        done = done ? need_masquerade(network6, prefix6, bridge_name) : done;
+    }
     if (done) { // packets between the bridge and other devices
         const FileDescriptor file(open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_CLOEXEC));
         done = write_all(file.get(), "1", "/proc/sys/net/ipv4/ip_forward");
@@ -114,11 +135,17 @@ Result<Connection> connect_bridge(const Instances& instances, const Instance& in
     done = done ? inside.add_address("eth0", *address, prefix) : done;
     done = done ? inside.switch_on("eth0") : done;
     done = done ? inside.add_default_route(gateway) : done;
+    const bool has_ipv6 = host_has_ipv6();
+    if (has_ipv6) {
+        done = done ? inside.add_address("eth0", address6_of(*address), prefix6) : done;
+        done = done ? inside.add_default_route(address6_of(gateway)) : done;
+    }
     if (!done) {
         return std::unexpected(done.error());
     }
     return Connection{.namespace_path = fmt::format("/proc/{}/fd/{}", getpid(), space.get()),
                       .address = text_of(*address),
+                      .address6 = has_ipv6 ? text_of(address6_of(*address)) : "",
                       .handle = std::move(space)};
 }
 

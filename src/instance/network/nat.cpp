@@ -1,7 +1,9 @@
 #include "instance/network/nat.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <array>
+#include <bit>
 #include <ctime>
 #include <libmnl/libmnl.h>
 #include <libnftnl/chain.h>
@@ -14,6 +16,9 @@
 #include <memory>
 #include <net/if.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <span>
+#include <vector>
 
 namespace strata::instance {
 namespace {
@@ -47,30 +52,49 @@ void compare(nftnl_rule* rule, std::uint32_t operation, const void* data, std::u
     nftnl_rule_add_expr(rule, expression);
 }
 
+// The packets of a network: whose source address, `offset` bytes into the header, is `network` in the bits of
+// `mask`.
+struct Sources {
+    std::uint8_t family;
+    std::uint32_t offset;
+    std::vector<std::uint8_t> network, mask;
+};
+
+Sources sources(std::uint8_t family, std::uint32_t offset, std::span<const std::uint8_t> network,
+                unsigned prefix) {
+    Sources result{family, offset, {network.begin(), network.end()}, {}};
+    for (std::size_t i = 0; i < network.size(); ++i) {
+        const auto bits = std::clamp(static_cast<int>(prefix) - static_cast<int>(8 * i), 0, 8);
+        result.mask.push_back(static_cast<std::uint8_t>(0xFF00U >> bits));
+        result.network[i] &= result.mask[i];
+    }
+    return result;
+}
+
 // ip saddr NETWORK/PREFIX oifname != BRIDGE masquerade
-std::unique_ptr<nftnl_rule, Free> make_rule(Address network, unsigned prefix, const std::string& bridge) {
+std::unique_ptr<nftnl_rule, Free> make_rule(const Sources& sources, const std::string& bridge) {
     std::unique_ptr<nftnl_rule, Free> rule(nftnl_rule_alloc());
     nftnl_rule_set_str(rule.get(), NFTNL_RULE_TABLE, table_name);
     nftnl_rule_set_str(rule.get(), NFTNL_RULE_CHAIN, chain_name);
-    nftnl_rule_set_u32(rule.get(), NFTNL_RULE_FAMILY, NFPROTO_IPV4);
+    nftnl_rule_set_u32(rule.get(), NFTNL_RULE_FAMILY, sources.family);
 
+    const auto size = static_cast<std::uint32_t>(sources.network.size());
     nftnl_expr* source = nftnl_expr_alloc("payload");
     nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
     nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
-    nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_OFFSET, offsetof(iphdr, saddr));
-    nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_LEN, sizeof(Address));
+    nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_OFFSET, sources.offset);
+    nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_LEN, size);
     nftnl_rule_add_expr(rule.get(), source);
 
-    const std::uint32_t mask = htonl(~((1U << (32 - prefix)) - 1)), nothing = 0;
+    const std::vector<std::uint8_t> nothing(size);
     nftnl_expr* masked = nftnl_expr_alloc("bitwise");
     nftnl_expr_set_u32(masked, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
     nftnl_expr_set_u32(masked, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-    nftnl_expr_set_u32(masked, NFTNL_EXPR_BITWISE_LEN, sizeof mask);
-    nftnl_expr_set(masked, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof mask);
-    nftnl_expr_set(masked, NFTNL_EXPR_BITWISE_XOR, &nothing, sizeof nothing);
+    nftnl_expr_set_u32(masked, NFTNL_EXPR_BITWISE_LEN, size);
+    nftnl_expr_set(masked, NFTNL_EXPR_BITWISE_MASK, sources.mask.data(), size);
+    nftnl_expr_set(masked, NFTNL_EXPR_BITWISE_XOR, nothing.data(), size);
     nftnl_rule_add_expr(rule.get(), masked);
-    const std::uint32_t wanted = htonl(network) & mask;
-    compare(rule.get(), NFT_CMP_EQ, &wanted, sizeof wanted);
+    compare(rule.get(), NFT_CMP_EQ, sources.network.data(), size);
 
     nftnl_expr* device = nftnl_expr_alloc("meta");
     nftnl_expr_set_u32(device, NFTNL_EXPR_META_KEY, NFT_META_OIFNAME);
@@ -87,7 +111,8 @@ std::unique_ptr<nftnl_rule, Free> make_rule(Address network, unsigned prefix, co
 // Messages that the kernel takes all or none of.
 class Batch {
 public:
-    Batch() : batch_(mnl_nlmsg_batch_start(buffer_.data(), buffer_.size() / 2)) {
+    explicit Batch(std::uint8_t family)
+        : family_(family), batch_(mnl_nlmsg_batch_start(buffer_.data(), buffer_.size() / 2)) {
         nftnl_batch_begin(here(), sequence_++);
         mnl_nlmsg_batch_next(batch_);
     }
@@ -98,8 +123,8 @@ public:
     Batch& operator=(const Batch&) = delete;
 
     nlmsghdr* add(std::uint16_t type, std::uint16_t flags) {
-        return nftnl_nlmsg_build_hdr(here(), type, NFPROTO_IPV4,
-                                     static_cast<std::uint16_t>(NLM_F_ACK | flags), sequence_++);
+        return nftnl_nlmsg_build_hdr(here(), type, family_, static_cast<std::uint16_t>(NLM_F_ACK | flags),
+                                     sequence_++);
     }
 
     void next() { mnl_nlmsg_batch_next(batch_); }
@@ -119,14 +144,13 @@ private:
 
     alignas(nlmsghdr) std::array<char, 16384> buffer_{};
     std::uint32_t sequence_ = first;
+    std::uint8_t family_;
     mnl_nlmsg_batch* batch_;
 };
 
-} // namespace
-
 // The chain is emptied and filled in one batch, so that it has the rule once, however many do this at one
 // time.
-Result<void> need_masquerade(Address network, unsigned prefix, const std::string& bridge) {
+Result<void> masquerade(const Sources& sources, const std::string& bridge) {
     const auto netlink = Netlink::open(NETLINK_NETFILTER);
     if (!netlink) {
         return std::unexpected(netlink.error());
@@ -134,11 +158,11 @@ Result<void> need_masquerade(Address network, unsigned prefix, const std::string
     const std::unique_ptr<nftnl_table, Free> table(nftnl_table_alloc());
     nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name);
     const auto chain = make_chain();
-    const auto rule = make_rule(network, prefix, bridge);
+    const auto rule = make_rule(sources, bridge);
     const std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
     nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
     nftnl_rule_set_str(all.get(), NFTNL_RULE_CHAIN, chain_name);
-    Batch batch;
+    Batch batch(sources.family);
     nftnl_table_nlmsg_build_payload(batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE), table.get());
     batch.next();
     nftnl_chain_nlmsg_build_payload(batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE), chain.get());
@@ -148,6 +172,17 @@ Result<void> need_masquerade(Address network, unsigned prefix, const std::string
     nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND), rule.get());
     batch.next();
     return batch.send(*netlink);
+}
+
+} // namespace
+
+Result<void> need_masquerade(Address network, unsigned prefix, const std::string& bridge) {
+    const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof network>>(htonl(network));
+    return masquerade(sources(NFPROTO_IPV4, offsetof(iphdr, saddr), bytes, prefix), bridge);
+}
+
+Result<void> need_masquerade(const Address6& network, unsigned prefix, const std::string& bridge) {
+    return masquerade(sources(NFPROTO_IPV6, offsetof(ip6_hdr, ip6_src), network, prefix), bridge);
 }
 
 } // namespace strata::instance

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <array>
+#include <bit>
 #include <fmt/format.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
@@ -28,6 +29,12 @@ ifinfomsg* put_link(nlmsghdr* message, unsigned index = 0) {
 std::string text_of(Address address) {
     return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 0xFF, address >> 8 & 0xFF,
                        address & 0xFF);
+}
+
+std::string text_of(const Address6& address) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    inet_ntop(AF_INET6, address.data(), text.data(), text.size());
+    return text.data();
 }
 
 Result<Netlink> Netlink::open(int bus) {
@@ -177,19 +184,45 @@ Result<void> Netlink::add_address(const std::string& name, Address address, unsi
     return added || added.error().code == EEXIST ? Result<void>{} : added;
 }
 
-Result<void> Netlink::add_default_route(Address gateway) const {
+Result<void> Netlink::add_address(const std::string& name, const Address6& address, unsigned prefix) const {
+    auto added = ask(
+        RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL,
+        [&](nlmsghdr* message) {
+            auto* header = static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(ifaddrmsg)));
+            header->ifa_family = AF_INET6;
+            header->ifa_prefixlen = static_cast<std::uint8_t>(prefix);
+            header->ifa_flags = IFA_F_NODAD;
+            header->ifa_index = index_of(name);
+            mnl_attr_put(message, IFA_LOCAL, address.size(), address.data());
+            mnl_attr_put(message, IFA_ADDRESS, address.size(), address.data());
+        },
+        fmt::format("give {} the address {}", name, text_of(address)));
+    return added || added.error().code == EEXIST ? Result<void>{} : added;
+}
+
+Result<void> Netlink::add_route(std::uint8_t family, std::span<const std::uint8_t> gateway,
+                                const std::string& what) const {
     return ask(
         RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
         [&](nlmsghdr* message) {
             auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
-            route->rtm_family = AF_INET;
+            route->rtm_family = family;
             route->rtm_table = RT_TABLE_MAIN;
             route->rtm_protocol = RTPROT_STATIC;
             route->rtm_scope = RT_SCOPE_UNIVERSE;
             route->rtm_type = RTN_UNICAST;
-            mnl_attr_put_u32(message, RTA_GATEWAY, htonl(gateway));
+            mnl_attr_put(message, RTA_GATEWAY, gateway.size(), gateway.data());
         },
-        "add a route by " + text_of(gateway));
+        what);
+}
+
+Result<void> Netlink::add_default_route(Address gateway) const {
+    const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof gateway>>(htonl(gateway));
+    return add_route(AF_INET, bytes, "add a route by " + text_of(gateway));
+}
+
+Result<void> Netlink::add_default_route(const Address6& gateway) const {
+    return add_route(AF_INET6, gateway, "add a route by " + text_of(gateway));
 }
 
 } // namespace strata::instance

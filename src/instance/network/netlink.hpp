@@ -4,8 +4,10 @@
 #include "base/error.hpp"
 #include "base/file_descriptor.hpp"
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 
 struct mnl_socket;
@@ -15,8 +17,11 @@ namespace strata::instance {
 
 // An IPv4 address in the host's byte order.
 using Address = std::uint32_t;
+// An IPv6 address, as it is in packets.
+using Address6 = std::array<std::uint8_t, 16>;
 
 [[nodiscard]] std::string text_of(Address address);
+[[nodiscard]] std::string text_of(const Address6& address);
 
 // A socket to the network namespace that the process was in when it was opened.
 class Netlink {
@@ -40,7 +45,11 @@ public:
     [[nodiscard]] Result<void> switch_on(const std::string& name, unsigned master = 0) const;
     // Fine if it has the address.
     [[nodiscard]] Result<void> add_address(const std::string& name, Address address, unsigned prefix) const;
+    // The address is used at once: that nobody else has it is the caller's to know.
+    [[nodiscard]] Result<void> add_address(const std::string& name, const Address6& address,
+                                           unsigned prefix) const;
     [[nodiscard]] Result<void> add_default_route(Address gateway) const;
+    [[nodiscard]] Result<void> add_default_route(const Address6& gateway) const;
 
     // Sends messages and takes the kernel's word for each. `what` begins the message of an error.
     [[nodiscard]] Result<void> talk(const void* messages, std::size_t size, std::uint32_t first,
@@ -51,6 +60,9 @@ private:
 
     [[nodiscard]] Result<void> ask(std::uint16_t type, std::uint16_t flags,
                                    const std::function<void(nlmsghdr*)>& fill, const std::string& what) const;
+
+    [[nodiscard]] Result<void> add_route(std::uint8_t family, std::span<const std::uint8_t> gateway,
+                                         const std::string& what) const;
 
     mnl_socket* socket_;
 };

@@ -12,6 +12,7 @@ namespace strata::instance {
 struct Connection {
     std::string namespace_path{}; // to join; "" for none
     std::string address{};        // of the container, "" for none
+    std::string address6{};       // likewise
     FileDescriptor handle{};      // keeps the namespace while the container is made
 };
 
