@@ -8,6 +8,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -53,6 +54,7 @@ constexpr char separator = '\n';
         _exit(1);
     }
     close(3);
+    malloc_trim(0); // it may wait for months, and has more of the command's memory than it needs
     supervisor.watch();
     _exit(0);
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from tools import Host, run, tar
 
 BUSYBOX = Path("/bin/busybox")
+KILLS = int(os.environ.get("STRATA_KILLS", "25")) # of each kind; a long run has 200
 
 
 def busybox_root():
@@ -403,13 +404,8 @@ class Killed(ContainerTest):
         self.assertIn("Up", self.strata("ps"))
 
     def test_random_kills(self):
-        for delay in range(25):
-            process = self.host.start("run", "--rm", "--network", "none", "box", "true")
-            try:
-                process.wait(delay / 40)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            process.communicate()
+        for number in range(KILLS):
+            self.kill_after(number % 25 / 40, "run", "--rm", "--network", "none", "box", "true")
         self.wait_for(lambda: self.strata("ps", "-q") == "")
         for line in self.strata("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}}").splitlines():
             name, state = line.split()
@@ -421,6 +417,38 @@ class Killed(ContainerTest):
         self.wait_for(lambda: self.strata("ps", "-aq") == "" and not any((self.host / "state/containers").iterdir()))
         self.assertEqual(list((self.host / "store/pins").iterdir()), [])
         self.assertEqual(list((self.host / "state/unfinished").iterdir()), [])
+
+    def kill_after(self, seconds, *arguments):
+        process = self.host.start(*arguments)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+
+    def test_random_kills_of_monitors_and_removals(self):
+        kept = self.start_box("sleep", "1000", options=["-v", "kept:/v"])
+        names = []
+        for number in range(KILLS // 2):
+            name = self.start_box("sleep", ("1000", "0.02")[number % 2], options=["--rm"] if number % 3 == 0 else [])
+            names.append(name)
+            time.sleep(number % 5 / 100)
+            monitor = self.monitor_of(name)
+            if monitor is not None:
+                try:
+                    os.kill(monitor, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass # its container had ended
+            self.kill_after(number % 7 / 50, "rm", "-f", name)
+        self.strata("rm", "-f", *names)
+        self.assertEqual(self.strata("ps", "-aq", "--no-trunc").split(), [kept])
+        self.assertEqual(self.strata("exec", kept, "echo", "alive"), "alive\n")
+        self.strata("rm", "-f", kept)
+        for place in ("state/containers", "state/unfinished", "state/run/oci", "store/pins"):
+            self.assertEqual(list((self.host / place).iterdir()), [], place)
+        self.assertEqual(self.strata("volume", "ls", "-q").split(), ["kept"])
+        cgroups = {name for _, folders, _ in os.walk("/sys/fs/cgroup") for name in folders}
+        self.assertEqual(cgroups & {kept, *names}, set())
 
     def test_concurrent_runs(self):
         runs = [self.host.start("run", "--rm", "--network", "none", "box", "echo", str(i)) for i in range(8)]
