@@ -146,4 +146,11 @@ std::string_view reason_to_skip(const ZydisDecodedInstruction& instruction, cons
     return cpu::x86::has_instruction(host, instruction) ? std::string_view{} : "the host lacks it";
 }
 
+bool moves_lanes_by_narrow_address(const ZydisDecodedInstruction& instruction) {
+    const auto m = instruction.mnemonic;
+    return instruction.address_width == 32 &&
+           (m == ZYDIS_MNEMONIC_VMASKMOVPS || m == ZYDIS_MNEMONIC_VMASKMOVPD ||
+            m == ZYDIS_MNEMONIC_VPMASKMOVD || m == ZYDIS_MNEMONIC_VPMASKMOVQ);
+}
+
 } // namespace strata::oracle

@@ -24,4 +24,7 @@ namespace strata::oracle {
 // LOOPNE; PREFETCH with a register.
 [[nodiscard]] bool vendor_specific(const ZydisDecodedInstruction& instruction);
 
+// A masked move with a 32-bit address: some processors find its lanes beyond 4 GiB at 0, others do not.
+[[nodiscard]] bool moves_lanes_by_narrow_address(const ZydisDecodedInstruction& instruction);
+
 } // namespace strata::oracle

@@ -4,6 +4,7 @@
 #include "base/bytes.hpp"
 #include "cpu/x86/registers.hpp"
 #include "initial_state.hpp"
+#include "isa.hpp"
 #include "values.hpp"
 
 #include <algorithm>
@@ -59,6 +60,9 @@ bool Steering::fit(Planned& planned) {
         return false;
     }
     fit_contents(planned);
+    if (moves_lanes_by_narrow_address(planned.decoded.info) && reaches_beyond_4_gib(planned)) {
+        return false;
+    }
     if (checked_by_intel_alone(planned) && !surely_aligned(planned)) {
         return false;
     }
@@ -67,6 +71,14 @@ bool Steering::fit(Planned& planned) {
     }
     fix_operands(planned);
     return true;
+}
+
+bool Steering::reaches_beyond_4_gib(const Planned& planned) const {
+    return std::ranges::any_of(planned.decoded.all(), [&](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_MEMORY &&
+               effective_address(planned, operand) - segment_base(operand.mem.segment) + operand.size / 8 >
+                   std::uint64_t{1} << 32;
+    });
 }
 
 bool Steering::surely_aligned(const Planned& planned) const {

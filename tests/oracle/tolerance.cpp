@@ -4,6 +4,7 @@
 
 #include "cpu/x86/registers.hpp"
 #include "cpu/x86/state.hpp"
+#include "isa.hpp"
 #include "steering.hpp"
 
 #include <algorithm>
@@ -102,14 +103,6 @@ bool is_byte_masked_store(ZydisMnemonic m) {
     return m == ZYDIS_MNEMONIC_MASKMOVQ || m == ZYDIS_MNEMONIC_MASKMOVDQU || m == ZYDIS_MNEMONIC_VMASKMOVDQU;
 }
 
-// Whose lanes beyond 4 GiB some processors find at 0 if addresses have 32 bits, others do not.
-bool may_wrap_lanes(const Decoded& decoded) {
-    const auto m = decoded.info.mnemonic;
-    return decoded.info.address_width == 32 &&
-           (m == ZYDIS_MNEMONIC_VMASKMOVPS || m == ZYDIS_MNEMONIC_VMASKMOVPD ||
-            m == ZYDIS_MNEMONIC_VPMASKMOVD || m == ZYDIS_MNEMONIC_VPMASKMOVQ);
-}
-
 // Which reads two places, either of which may fault first.
 bool reads_two_places(const Decoded& decoded) {
     return std::ranges::count_if(decoded.all(), [](const ZydisDecodedOperand& operand) {
@@ -169,7 +162,7 @@ void add_undefined_results(const Planned& planned, const TestCase& input, bool f
         tolerance.any_fault = tolerance.parts_in_any_order || category == ZYDIS_CATEGORY_CALL ||
                               has_80_bit_operand(decoded) || is_byte_masked_store(decoded.info.mnemonic) ||
                               is_undefined_with_operands(decoded.info.mnemonic) ||
-                              reads_two_places(decoded) || may_wrap_lanes(decoded);
+                              reads_two_places(decoded) || moves_lanes_by_narrow_address(decoded.info);
         return;
     }
     if (is_state_image(decoded.info.mnemonic)) {
