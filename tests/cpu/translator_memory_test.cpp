@@ -73,8 +73,6 @@ TEST_F(RegionsTest, GrowsAtItsEnd) {
     EXPECT_TRUE(regions_->holds(use, 0x40'0000));
     EXPECT_TRUE(regions_->holds(use, 0x40'0000 + 100 * page - 1));
     EXPECT_FALSE(regions_->holds(use, 0x40'0000 + 100 * page));
-    EXPECT_TRUE(regions_->continues(use, 0x40'0000 + 100 * page));
-    EXPECT_FALSE(regions_->continues(use, 0x40'0000 + 101 * page));
 }
 
 TEST_F(RegionsTest, GoWithTheirTranslations) {

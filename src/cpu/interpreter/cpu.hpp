@@ -155,8 +155,10 @@ public:
                                         : static_cast<std::uint16_t>(offset);
     }
 
-    // What can be accessed directly from [segment:offset] on, to the end of its page; empty if nothing.
-    [[nodiscard]] std::span<std::byte> direct(unsigned segment, std::uint64_t offset, Access access);
+    // What can be accessed directly from [segment:offset] on, at most so many bytes: to the end of its page,
+    // or further where the next ones follow in the host's memory. Empty if nothing.
+    [[nodiscard]] std::span<std::byte> direct(unsigned segment, std::uint64_t offset, Access access,
+                                              std::uint64_t most);
 
     // Whether the model's linear addresses have `address` (always so outside 64-bit mode's code).
     [[nodiscard]] bool canonical(std::uint64_t address) const {

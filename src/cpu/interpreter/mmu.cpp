@@ -245,18 +245,28 @@ std::uint64_t Cpu::next_page(std::uint64_t linear) const {
     return long_mode() ? next : static_cast<std::uint32_t>(next);
 }
 
-std::span<std::byte> Cpu::direct(unsigned segment, std::uint64_t offset, Access access) {
+std::span<std::byte> Cpu::direct(unsigned segment, std::uint64_t offset, Access access, std::uint64_t most) {
     const std::uint64_t end = accessible_end_[segment][access == Access::write];
     if (offset >= end) {
         return {};
     }
     const std::uint64_t address = linear(segment, offset, 1, access);
-    const TlbEntry entry = data_tlb_->at(address);
-    if ((access == Access::write ? entry.write_tag : entry.read_tag) != tag_of(address)) {
+    const std::uintptr_t addend = data_tlb_->at(address).addend;
+    const auto belongs = [&](std::uint64_t page) {
+        const TlbEntry entry = data_tlb_->at(page);
+        return (access == Access::write ? entry.write_tag : entry.read_tag) == tag_of(page) &&
+               entry.addend == addend;
+    };
+    if (!belongs(address)) {
         return {};
     }
-    const std::uint64_t size = std::min(memory::page_size - page_offset(address), end - offset);
-    return {reinterpret_cast<std::byte*>(entry.addend + address), size};
+    most = std::min(most, end - offset);
+    std::uint64_t size = memory::page_size - page_offset(address);
+    // Not past 4 GiB, where addresses may wrap.
+    while (size < most && static_cast<std::uint32_t>(address + size) != 0 && belongs(address + size)) {
+        size += memory::page_size;
+    }
+    return {reinterpret_cast<std::byte*>(addend + address), std::min(size, most)};
 }
 
 void Cpu::probe(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights) {

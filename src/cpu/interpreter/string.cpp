@@ -1,6 +1,6 @@
 // String instructions: MOVS, CMPS, STOS, LODS, SCAS, with repeat prefixes. SDM volume 2; volume 1
-// section 7.3.9. A repeated instruction is done a page at a time; between pages it lets events in, with its
-// registers up to date.
+// section 7.3.9. A repeated instruction is done a run of pages at a time; between runs it lets events in,
+// with its registers up to date.
 #include "cpu/interpreter/cpu.hpp"
 #include "cpu/interpreter/groups.hpp"
 #include "cpu/interpreter/select.hpp"
@@ -34,11 +34,15 @@ void advance_both(Cpu& cpu, std::uint64_t distance) {
     advance<A>(cpu, x86::rdi, distance);
 }
 
-// Memory at an index register that can be worked on directly, forwards.
+constexpr std::uint64_t longest_run = 1 << 20;    // in bytes: events wait for so much
+constexpr std::uint64_t longest_comparison = 256; // in elements: most end soon
+
+// Memory for up to `count` elements at an index register that can be worked on directly, forwards.
 template <class T, class A>
-std::span<std::byte> run_at(Cpu& cpu, unsigned segment, unsigned index, Access access) {
+std::span<std::byte> run_at(Cpu& cpu, unsigned segment, unsigned index, Access access, std::uint64_t count) {
     const A offset = cpu.reg<A>(index);
-    const std::span<std::byte> bytes = cpu.direct(segment, offset, access);
+    const std::uint64_t most = count < longest_run / sizeof(T) ? count * sizeof(T) : longest_run;
+    const std::span<std::byte> bytes = cpu.direct(segment, offset, access, most);
     const std::uint64_t to_wrap = std::uint64_t{std::numeric_limits<A>::max()} - offset;
     return bytes.first(std::min<std::uint64_t>(bytes.size(), to_wrap) / sizeof(T) * sizeof(T));
 }
@@ -64,8 +68,8 @@ struct Movs {
 
     template <class T, class A>
     static std::uint64_t many(Cpu& cpu, const Insn& insn, std::uint64_t count) {
-        const auto from = run_at<T, A>(cpu, insn.segment, x86::rsi, Access::read);
-        const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write);
+        const auto from = run_at<T, A>(cpu, insn.segment, x86::rsi, Access::read, count);
+        const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write, count);
         const std::uint64_t done = std::min(count, std::min(from.size(), to.size()) / sizeof(T));
         if (done == 0) {
             return 0;
@@ -96,7 +100,7 @@ struct Stos {
 
     template <class T, class A>
     static std::uint64_t many(Cpu& cpu, const Insn&, std::uint64_t count) {
-        const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write);
+        const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write, count);
         const std::uint64_t done = std::min(count, to.size() / sizeof(T));
         const T value = cpu.reg<T>(x86::rax);
         for (std::uint64_t i = 0; i < done; ++i) {
@@ -141,7 +145,8 @@ struct Scas {
 
     template <class T, class A>
     static std::uint64_t many(Cpu& cpu, const Insn& insn, std::uint64_t count) {
-        const auto at = run_at<T, A>(cpu, x86::es, x86::rdi, Access::read);
+        const auto at =
+            run_at<T, A>(cpu, x86::es, x86::rdi, Access::read, std::min(count, longest_comparison));
         const std::uint64_t most = std::min(count, at.size() / sizeof(T));
         if (most == 0) {
             return 0;
@@ -170,8 +175,10 @@ struct Cmps {
 
     template <class T, class A>
     static std::uint64_t many(Cpu& cpu, const Insn& insn, std::uint64_t count) {
-        const auto from = run_at<T, A>(cpu, insn.segment, x86::rsi, Access::read);
-        const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::read);
+        const auto from =
+            run_at<T, A>(cpu, insn.segment, x86::rsi, Access::read, std::min(count, longest_comparison));
+        const auto to =
+            run_at<T, A>(cpu, x86::es, x86::rdi, Access::read, std::min(count, longest_comparison));
         const std::uint64_t most = std::min(count, std::min(from.size(), to.size()) / sizeof(T));
         if (most == 0) {
             return 0;

@@ -52,7 +52,7 @@ struct TlbEntry {
 // Accesses look up the page of their first byte and compare with the page of their last, so that one that
 // crosses pages misses. Each field has an array of its own, so that translated code scales an index by 8.
 struct TlbSet {
-    static constexpr unsigned size = 8192;
+    static constexpr unsigned size = 32768; // 128 MiB of pages
 
     std::array<std::uint64_t, size> read_tags, write_tags;
     std::array<std::uintptr_t, size> addends{};
@@ -341,7 +341,7 @@ private:
     TlbObserver* observer_ = nullptr;
     std::array<TlbSet, 4> data_{};
     std::array<FetchSet, 2> fetch_{};           // supervisor, user
-    FillList<std::uint32_t, 4096> data_fills_;  // set number * TlbSet::size + index
+    FillList<std::uint32_t, 16384> data_fills_; // set number * TlbSet::size + index
     FillList<std::uint32_t, 1024> fetch_fills_; // likewise
     LargeRegions large_regions_;
 };

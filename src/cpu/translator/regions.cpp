@@ -44,11 +44,6 @@ bool Regions::holds(const RegionUse& use, std::uint64_t linear) const {
     return linear + region.minus_base < std::uint64_t{0} - region.minus_limit;
 }
 
-bool Regions::continues(const RegionUse& use, std::uint64_t linear) const {
-    const Region& region = regions[use.number];
-    return page_of(linear) == base_of(region) + bytes_of(region, use);
-}
-
 void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
     const auto& tags = use.writes ? set.write_tags : set.read_tags;
     const std::uint64_t page = page_of(linear), addend = set.addends[TlbSet::index(page)];

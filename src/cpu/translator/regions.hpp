@@ -55,8 +55,6 @@ public:
 
     // Whether an access at `linear` lies in the place's region.
     [[nodiscard]] bool holds(const RegionUse& use, std::uint64_t linear) const;
-    // Whether the page of `linear` is the next behind the place's region.
-    [[nodiscard]] bool continues(const RegionUse& use, std::uint64_t linear) const;
     // Gives the place what holds `linear`, and its neighbours that hold on; `linear` is in the TLB's set.
     void fill(RegionUse& use, interpreter::TlbSet& set, std::uint64_t linear);
 

@@ -98,8 +98,11 @@ std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
     constexpr std::uint32_t most_failures = 16;
     NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
     const std::uint64_t linear = native.missed_at;
-    // Who goes through memory gets some pages at once.
-    const std::uint64_t pages = native.regions.continues(*use, linear) ? 16 : 1;
+    // Who goes through memory (the page before was accessed lately) gets some pages at once.
+    const std::uint64_t before = linear - memory::page_size;
+    const bool goes_on =
+        cpu->tlb_.data(static_cast<unsigned>(use->view)).at(before).read_tag == interpreter::tag_of(before);
+    const std::uint64_t pages = goes_on ? 16 : 1;
     if (use->view != interpreter::DataView::never) {
         for (std::uint64_t i = 0; i < pages && cpu->fill_ahead(linear + i * memory::page_size, use->view);) {
             ++i;
