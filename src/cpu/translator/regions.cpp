@@ -102,6 +102,7 @@ void Regions::add_to_list(Region& region) {
 }
 
 void Regions::drop_list(unsigned number) {
+    drops_ += list(number).size();
     for (Region* region : list(number)) {
         region->drop();
         region->physical &= ~list_bits[number];
@@ -129,6 +130,7 @@ void Regions::writes_forbidden(memory::GuestPhysical page) {
             const RegionUse& use = *uses_[static_cast<std::size_t>(region - regions.data())];
             if (use.writes && page - page_of(region->physical) < bytes_of(*region, use)) {
                 region->drop();
+                ++drops_;
             }
         }
     }

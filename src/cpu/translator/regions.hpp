@@ -58,6 +58,9 @@ public:
     // Gives the place what holds `linear`, and its neighbours that hold on; `linear` is in the TLB's set.
     void fill(RegionUse& use, interpreter::TlbSet& set, std::uint64_t linear);
 
+    // Changes whenever a region was dropped: what a trace has checked before holds no longer.
+    [[nodiscard]] std::uint64_t drops() const { return drops_; }
+
     void flushed_all() override;
     void flushed_but_global() override;
     void invalidated(std::uint64_t linear) override;
@@ -84,6 +87,7 @@ private:
 
     std::array<RegionUse*, capacity> uses_;
     unsigned taken_ = 0;
+    std::uint64_t drops_ = 0;
 };
 
 } // namespace strata::cpu::translator

@@ -69,10 +69,12 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     NativeState& native = translator.frame_.native;
     cpu->flags.set_arithmetic(unpack_flags(native.flags));
     cpu->rip() = site->next_rip;
+    const std::uint64_t drops = native.regions.drops();
     bool leave = site->leaves;
     try {
         site->insn->handler(*cpu, *site->insn);
-        leave |= cpu->rip() != site->next_rip || cpu->block_ended_;
+        // Accesses that follow in the trace trust in regions that were checked before.
+        leave |= cpu->rip() != site->next_rip || cpu->block_ended_ || native.regions.drops() != drops;
     } catch (const interpreter::Fault& fault) {
         cpu->rip() -= site->insn->length;
         cpu->deliver_fault(fault);
