@@ -26,7 +26,7 @@ void add_commands(CLI::App& root, Outcome& outcome) {
          {add_pull, add_push, add_images, add_load, add_save, add_import, add_tag, add_rmi, add_inspect,
           add_history, add_search, add_login, add_prune}},
         {"Containers", {add_oci}},
-        {"The command itself", {add_completion, add_version}},
+        {"The command itself", {add_completion, add_debug, add_version}},
     };
     for (const Group& group : groups) {
         const auto before = root.get_subcommands({}).size();

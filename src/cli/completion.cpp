@@ -153,7 +153,8 @@ void add_completion(CLI::App& root, Outcome& /*outcome*/) {
     auto shell = std::make_shared<std::string>();
     command->add_option("SHELL", *shell, "The shell: bash")->required()->check(one_of({"bash"}));
     command->footer("Example:\n  source <(strata completion bash)");
-    command->callback([&root] { fmt::print("{}", bash_script(root)); });
+    // The option writes to `shell` until then.
+    command->callback([&root, shell] { fmt::print("{}", bash_script(root)); });
 }
 
 } // namespace strata::cli

@@ -182,8 +182,9 @@ int run_machine(const Options& options, const CLI::App& command) {
     if (!options.unconfined) {
         const std::string engine = (*machine)->engine();
         const bool may_switch = !config->name.empty();
-        if (auto confined = vm::confine({.generates_code = may_switch || engine.starts_with("translator"),
-                                         .kvm = may_switch || engine == "kvm"});
+        const bool generates_code = engine.starts_with("translator") || engine == "lockstep";
+        if (auto confined = vm::confine(
+                {.generates_code = may_switch || generates_code, .kvm = may_switch || engine == "kvm"});
             !confined) {
             return report(confined.error(), failure);
         }

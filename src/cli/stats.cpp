@@ -36,7 +36,9 @@ void add_stats(CLI::App& root, Outcome& outcome) {
     command->add_option("INSTANCE", *machine, "The machine's --name")->required();
     command->footer(
         "Shows how often each virtual processor came out of the guest since the machine was started, and "
-        "why, for engines that have a border to cross: KVM.\nExample:\n  strata stats web");
+        "why, for engines that have a border to cross: KVM; for the translator, what it has translated and "
+        "what "
+        "it left to the interpreter.\nExample:\n  strata stats web");
     command->callback([machine, &outcome] { outcome.status = show_stats(*machine); });
 }
 

@@ -1,6 +1,7 @@
 #include "cpu/assistance.hpp"
 
 #include "cpu/kvm/engine.hpp"
+#include "cpu/software_vcpu.hpp"
 
 namespace strata::cpu {
 namespace {
@@ -17,6 +18,9 @@ void signal(Vcpu& vcpu, std::uint32_t bits) {
 }
 
 std::optional<Error> failure(const Vcpu& vcpu) {
+    if (const auto* software = dynamic_cast<const FailingVcpu*>(&vcpu)) {
+        return software->failure();
+    }
     const auto* each = assisted(vcpu);
     return each != nullptr ? each->failure() : std::nullopt;
 }
@@ -32,6 +36,9 @@ bool state_is_whole(const Vcpu& vcpu) {
 }
 
 std::vector<Count> exits(const Vcpu& vcpu) {
+    if (const auto* software = dynamic_cast<const CountingVcpu*>(&vcpu)) {
+        return software->counts();
+    }
     const auto* each = assisted(vcpu);
     return each != nullptr ? each->exits() : std::vector<Count>{};
 }
@@ -58,6 +65,9 @@ void set_local_apic(Vcpu& vcpu, const x86::LocalApicState& state) {
 }
 
 Result<x86::Model> model_for(const Engine& engine, const VcpuConfig& config) {
+    if (const auto* software = dynamic_cast<const ModellingEngine*>(&engine)) {
+        return software->model_for(config);
+    }
     const auto* each = dynamic_cast<const AssistedEngine*>(&engine);
     return each != nullptr ? each->model_for(config) : *config.model;
 }

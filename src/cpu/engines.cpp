@@ -2,6 +2,7 @@
 #include "cpu/engine.hpp"
 #include "cpu/interpreter/vcpu.hpp"
 #include "cpu/kvm/engine.hpp"
+#include "cpu/lockstep/engine.hpp"
 #include "cpu/translator/host.hpp"
 #include "cpu/translator/vcpu.hpp"
 
@@ -21,6 +22,8 @@ constexpr EngineInfo table[] = {
      translator::unavailable, translator::create_engine},
     {"translator-eager", "the translator, for tests: translates each block before it first runs",
      translator::unavailable, translator::create_eager_engine},
+    {"lockstep", "the translator and behind it the interpreter, to find where they differ; one processor",
+     translator::unavailable, lockstep::create_engine},
 };
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "base/bits.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <sys/mman.h>
 
@@ -63,6 +64,9 @@ void GuestMemory::written(GuestPhysical address, std::uint64_t size) {
     // Whoever caches code marks the page first and reads its bytes then; here the bytes are written first and
     // the mark is read then. So one of the two sees the other.
     std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (write_observer_ != nullptr) [[unlikely]] {
+        write_observer_->memory_written(address, size);
+    }
     const GuestPhysical end = address + size;
     while (address < end) {
         const std::uint64_t chunk = std::min(end, align_down(address, page_size) + page_size) - address;
@@ -74,17 +78,31 @@ void GuestMemory::written(GuestPhysical address, std::uint64_t size) {
     }
 }
 
+// The pages that a word of the log stands for, of which `dirty` has the bits.
+void GuestMemory::add_pages(std::vector<GuestPhysical>& pages, std::uint64_t word,
+                            std::uint64_t dirty) const {
+    for (; dirty != 0; dirty &= dirty - 1) {
+        const std::uint64_t offset = (word * 64 + static_cast<unsigned>(std::countr_zero(dirty)))
+                                     << page_shift;
+        const Slot& slot = offset < slots_.front().size ? slots_.front() : slots_.back();
+        pages.push_back(slot.base + (mapping_ + offset - slot.host));
+    }
+}
+
 std::vector<GuestPhysical> GuestMemory::take_dirty() {
     std::vector<GuestPhysical> pages;
-    for (const Slot& slot : slots_) {
-        for (GuestPhysical page = slot.base; page < slot.base + slot.size; page += page_size) {
-            const auto index = page_index(page);
-            const std::uint64_t mask = std::uint64_t{1} << (index % 64);
-            if (dirty_[index / 64].load(std::memory_order_relaxed) & mask) {
-                dirty_[index / 64].fetch_and(~mask, std::memory_order_relaxed);
-                pages.push_back(page);
-            }
+    for (std::uint64_t word = 0; word < ((size_ >> page_shift) + 63) / 64; ++word) {
+        if (dirty_[word].load(std::memory_order_relaxed) != 0) {
+            add_pages(pages, word, dirty_[word].exchange(0, std::memory_order_relaxed));
         }
+    }
+    return pages;
+}
+
+std::vector<GuestPhysical> GuestMemory::dirty() const {
+    std::vector<GuestPhysical> pages;
+    for (std::uint64_t word = 0; word < ((size_ >> page_shift) + 63) / 64; ++word) {
+        add_pages(pages, word, dirty_[word].load(std::memory_order_relaxed));
     }
     return pages;
 }

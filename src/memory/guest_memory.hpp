@@ -27,6 +27,15 @@ public:
     virtual void code_written(GuestPhysical address, std::uint64_t size) = 0;
 };
 
+// Told of every write that goes through GuestMemory, whosever it is: for engines that must know what devices
+// write.
+class WriteObserver {
+public:
+    virtual ~WriteObserver() = default;
+    // Any thread, after the write.
+    virtual void memory_written(GuestPhysical address, std::uint64_t size) = 0;
+};
+
 // The RAM of one machine. Slots are laid out once, before any vCPU runs, and never move; so look-ups take no
 // lock. The contents are shared between vCPU threads and devices as on a real machine, without further order
 // than the host's.
@@ -97,9 +106,14 @@ public:
     // The guest-physical page addresses written since the last call, in order; clears the log. Engines must
     // drop their write translations first (cpu::Signals::flush_tlb), or later writes go unseen.
     [[nodiscard]] std::vector<GuestPhysical> take_dirty();
+    // The same, but the log stays.
+    [[nodiscard]] std::vector<GuestPhysical> dirty() const;
 
     // Engines mark the pages whose instructions they cache. Any thread.
     void set_code_observer(CodeObserver* observer) { observer_ = observer; }
+
+    // While no vCPU runs.
+    void set_write_observer(WriteObserver* observer) { write_observer_ = observer; }
 
     void set_code(GuestPhysical address, bool code) {
         code_[page_index(address)].store(code, std::memory_order_release);
@@ -118,6 +132,8 @@ public:
     }
 
 private:
+    void add_pages(std::vector<GuestPhysical>& pages, std::uint64_t word, std::uint64_t dirty) const;
+
     GuestMemory(FileDescriptor memfd, std::byte* mapping, std::uint64_t size, GuestPhysical low_limit);
 
     FileDescriptor memfd_;
@@ -127,6 +143,7 @@ private:
     ZeroedArray<std::atomic<std::uint64_t>> dirty_; // a bit a page
     ZeroedArray<std::atomic<bool>> code_;
     CodeObserver* observer_ = nullptr;
+    WriteObserver* write_observer_ = nullptr;
 };
 
 } // namespace strata::memory

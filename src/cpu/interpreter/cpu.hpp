@@ -263,6 +263,9 @@ public:
 
     // ---- the run loop's ----
     Exit run();
+    // As run(), with `pending` for the signals that wait, and only until the first occasion to look at them:
+    // for whoever decides when events come.
+    std::optional<Exit> run_stretch(std::uint32_t pending);
     // As RESET# or INIT# leaves the processor. SDM volume 3 section 9.1.1.
     void reset();
     void init();
@@ -309,6 +312,8 @@ public:
     }
 
 private:
+    class AtWork; // run.cpp
+
     // The translator runs this processor's blocks as host code, which reads and writes its registers, its TLB
     // and its signals in place.
     friend class translator::Translator;
@@ -406,9 +411,10 @@ private:
     [[nodiscard]] bool execute_one();
     [[nodiscard]] std::optional<Exit> step();
     void deliver_fault(const Fault& fault);
-    [[nodiscard]] std::optional<Exit> attend();
+    std::optional<Exit> run_once(std::uint32_t pending);
+    [[nodiscard]] std::optional<Exit> attend(std::uint32_t pending);
     void take_events(std::uint32_t pending);
-    void take_interrupt();
+    void take_interrupt(std::uint32_t pending);
     void take_startup();
     [[nodiscard]] bool attention() const;
     void look_at_controls(); // derives code_mode_, wanted_signals_, stepping_ and generation_

@@ -14,36 +14,51 @@ GuardedBus::Away::Away(Cpu& cpu) : cpu_(cpu) { cpu_.leave_memory(); }
 
 GuardedBus::Away::~Away() { cpu_.return_to_memory(); }
 
+// For its lifetime the processor is at work on guest memory, and the host's floating-point unit is the
+// guest's.
+class Cpu::AtWork {
+public:
+    explicit AtWork(Cpu& cpu) : environment_(cpu.fp.mxcsr), cpu_(cpu) {
+        cpu_.return_to_memory();
+        cpu_.retired_at_entry_ = cpu_.retired_;
+    }
+
+    ~AtWork() { cpu_.leave_memory(); }
+
+    AtWork(const AtWork&) = delete;
+    AtWork& operator=(const AtWork&) = delete;
+
+private:
+    x86::GuestEnvironment environment_;
+    Cpu& cpu_;
+};
+
 Exit Cpu::run() {
-    const x86::GuestEnvironment environment(fp.mxcsr);
-
-    struct AtWork {
-        explicit AtWork(Cpu& owner) : cpu(owner) { cpu.return_to_memory(); }
-
-        ~AtWork() { cpu.leave_memory(); }
-
-        AtWork(const AtWork&) = delete;
-        AtWork& operator=(const AtWork&) = delete;
-        Cpu& cpu;
-    };
-
     const AtWork at_work(*this);
-    retired_at_entry_ = retired_;
     for (;;) {
-        if (attention()) {
-            if (const auto exit = attend()) {
-                return *exit;
-            }
-        }
-        begin_block();
-        if (stepping_ || sti_shadow || movss_shadow || std::exchange(step_next_, false)) {
-            if (const auto exit = step()) {
-                return *exit;
-            }
-        } else {
-            run_blocks();
+        if (const auto exit = run_once(signals_.pending())) {
+            return *exit;
         }
     }
+}
+
+std::optional<Exit> Cpu::run_stretch(std::uint32_t pending) {
+    const AtWork at_work(*this);
+    return run_once(pending);
+}
+
+std::optional<Exit> Cpu::run_once(std::uint32_t pending) {
+    if ((pending & wanted_signals_) != 0 || activity != x86::Activity::active) {
+        if (const auto exit = attend(pending)) {
+            return exit;
+        }
+    }
+    begin_block();
+    if (stepping_ || sti_shadow || movss_shadow || std::exchange(step_next_, false)) {
+        return step();
+    }
+    run_blocks();
+    return std::nullopt;
 }
 
 bool Cpu::attention() const {
@@ -142,8 +157,7 @@ void Cpu::deliver_fault(const Fault& fault) {
 
 // ---- events ----
 
-std::optional<Exit> Cpu::attend() {
-    const std::uint32_t pending = signals_.pending();
+std::optional<Exit> Cpu::attend(std::uint32_t pending) {
     if (pending & Signals::leave) {
         signals_.clear(Signals::leave);
         return Exit::requested;
@@ -183,12 +197,11 @@ void Cpu::take_events(std::uint32_t pending) {
         return;
     }
     signals_.clear(Signals::startup);
-    take_interrupt();
+    take_interrupt(pending & wanted_signals_);
 }
 
 // NMI before INTR; neither in the shadow of MOV SS, INTR not in that of STI.
-void Cpu::take_interrupt() {
-    const std::uint32_t pending = signals_.pending() & wanted_signals_;
+void Cpu::take_interrupt(std::uint32_t pending) {
     if (movss_shadow) {
         return;
     }

@@ -19,7 +19,8 @@ struct NativeBlock;
 struct Site {
     const interpreter::Insn* insn = nullptr;
     std::uint64_t next_rip = 0;
-    bool leaves = false; // nothing of the block follows
+    bool leaves = false;        // nothing of the block follows
+    std::uint16_t mnemonic = 0; // ZydisMnemonic, for Statistics
 };
 
 // A jump from one block to another whose address is known. Until it is linked it leads out of translated

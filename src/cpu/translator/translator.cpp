@@ -67,6 +67,7 @@ Translator::~Translator() {
 std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     auto& translator = *static_cast<Translator*>(cpu->accelerator_);
     NativeState& native = translator.frame_.native;
+    translator.statistics_.interpreted(site->mnemonic);
     cpu->flags.set_arithmetic(unpack_flags(native.flags));
     cpu->rip() = site->next_rip;
     const std::uint64_t drops = native.regions.drops();
@@ -90,7 +91,9 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
 }
 
 std::uint64_t Translator::grow_region(Cpu* cpu, RegionUse* use) {
-    NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
+    auto& translator = *static_cast<Translator*>(cpu->accelerator_);
+    NativeState& native = translator.frame_.native;
+    translator.statistics_.add(Statistics::region_fills);
     native.regions.fill(*use, cpu->tlb_.data(static_cast<unsigned>(use->view)), native.missed_at);
     return native.regions.regions[use->number].addend;
 }
@@ -98,7 +101,9 @@ std::uint64_t Translator::grow_region(Cpu* cpu, RegionUse* use) {
 // Looks ahead of the accesses without a trace in the guest: only what was accessed before is filled in.
 std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
     constexpr std::uint32_t most_failures = 16;
-    NativeState& native = static_cast<Translator*>(cpu->accelerator_)->frame_.native;
+    auto& translator = *static_cast<Translator*>(cpu->accelerator_);
+    NativeState& native = translator.frame_.native;
+    translator.statistics_.add(Statistics::page_walks);
     const std::uint64_t linear = native.missed_at;
     // Who goes through memory (the page before was accessed lately) gets some pages at once.
     const std::uint64_t before = linear - memory::page_size;
@@ -265,6 +270,14 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
     compiler.compile(trace_);
     code_.take(assembler.getSize());
+    for (std::size_t i = 0; i < native->sites.size(); ++i) {
+        const TraceInstruction& instruction = trace_.instructions()[i];
+        native->sites[i].mnemonic = static_cast<std::uint16_t>(
+            instruction.known ? instruction.decoded.info.mnemonic : ZYDIS_MNEMONIC_INVALID);
+    }
+    statistics_.add(Statistics::traces);
+    statistics_.add(Statistics::trace_instructions, trace_.instructions().size());
+    statistics_.add(Statistics::code_bytes, assembler.getSize());
     add_traps(compiler.traps());
     native->block = &block;
     native->next = static_cast<NativeBlock*>(block.native);
@@ -338,6 +351,7 @@ void Translator::drop(NativeBlock& native) {
 void Translator::discard(Block& block) {
     for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
         drop(*native);
+        statistics_.add(Statistics::traces_voided);
         for (JumpCache& jumps : frame_.native.jumps) {
             jumps.remove(native->linear);
         }
@@ -357,6 +371,7 @@ void Translator::start_anew() {
 
 void Translator::discard_all() {
     ++starts_;
+    statistics_.add(Statistics::restarts);
     for (JumpCache& jumps : frame_.native.jumps) {
         jumps.clear();
     }

@@ -6,6 +6,7 @@
 #include "cpu/translator/frame.hpp"
 #include "cpu/translator/layout.hpp"
 #include "cpu/translator/native_block.hpp"
+#include "cpu/translator/statistics.hpp"
 #include "cpu/translator/stubs.hpp"
 #include "cpu/translator/trace.hpp"
 
@@ -32,6 +33,8 @@ public:
     // guest's.
     [[nodiscard]] std::uintptr_t trap_handler(std::uintptr_t instruction) const;
 
+    [[nodiscard]] const Statistics& statistics() const { return statistics_; }
+
 private:
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
     static std::uint64_t grow_region(interpreter::Cpu* cpu, RegionUse* use);
@@ -50,6 +53,7 @@ private:
     void start_anew();
     void look_at_state();
 
+    Statistics statistics_;
     Frame& frame_;
     interpreter::Cpu& cpu_;
     StateLayout layout_;

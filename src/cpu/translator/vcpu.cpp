@@ -1,6 +1,7 @@
 #include "cpu/translator/vcpu.hpp"
 
 #include "cpu/interpreter/shared.hpp"
+#include "cpu/software_vcpu.hpp"
 #include "cpu/translator/host.hpp"
 #include "cpu/translator/translator.hpp"
 #include "cpu/translator/traps.hpp"
@@ -12,7 +13,7 @@ namespace {
 constexpr std::size_t usual_code_size = std::size_t{48} << 20; // address space; memory is what is used of it
 constexpr std::size_t eager_code_size = std::size_t{2} << 20;  // for tests: so that it is often full
 
-class TranslatorVcpu final : public Vcpu {
+class TranslatorVcpu final : public Vcpu, public CountingVcpu {
 public:
     TranslatorVcpu(std::unique_ptr<Frame> frame, CodeMemory code, std::uint32_t runs_before_translation)
         : frame_(std::move(frame)), translator_(*frame_, std::move(code), runs_before_translation) {}
@@ -36,6 +37,8 @@ public:
     }
 
     [[nodiscard]] std::uint64_t instructions_retired() const override { return frame_->cpu.retired(); }
+
+    [[nodiscard]] Counts counts() const override { return translator_.statistics().counts(); }
 
 private:
     std::unique_ptr<Frame> frame_;

@@ -1,0 +1,57 @@
+#include "cpu/lockstep/engine.hpp"
+
+#include "cpu/lockstep/vcpu.hpp"
+#include "cpu/software_vcpu.hpp"
+#include "cpu/translator/traps.hpp"
+#include "cpu/x86/model_changes.hpp"
+
+namespace strata::cpu::lockstep {
+namespace {
+
+class LockstepEngine final : public Engine, public ModellingEngine {
+public:
+    LockstepEngine(memory::GuestMemory& memory, std::unique_ptr<memory::GuestMemory> copy, const Clock& clock)
+        : memory_(memory), copy_(std::move(copy)), clock_(clock) {}
+
+    [[nodiscard]] std::string_view name() const override { return "lockstep"; }
+
+    // Without what never gives the same twice.
+    [[nodiscard]] Result<x86::Model> model_for(const VcpuConfig& config) const override {
+        if (config.count > 1) {
+            return fail("lockstep runs one processor", "leave --cpus out");
+        }
+        x86::Model model = *config.model;
+        for (const auto feature : {x86::Feature::rdrand, x86::Feature::rdseed}) {
+            model.features = x86::without(model.features, feature);
+        }
+        return model;
+    }
+
+    Result<std::unique_ptr<Vcpu>> create_vcpu(const VcpuConfig& config, Bus& bus) override {
+        auto code = translator::CodeMemory::create(LockstepVcpu::code_size);
+        if (!code) {
+            return std::unexpected(code.error());
+        }
+        translator::install_trap_handler();
+        return std::make_unique<LockstepVcpu>(memory_, *copy_, std::move(*code), clock_, config, bus);
+    }
+
+private:
+    memory::GuestMemory& memory_;
+    std::unique_ptr<memory::GuestMemory> copy_;
+    const Clock& clock_;
+};
+
+} // namespace
+
+Result<std::unique_ptr<Engine>> create_engine(memory::GuestMemory& memory, const Clock& clock) {
+    const auto slots = memory.slots();
+    auto copy = slots.size() == 1 ? memory::GuestMemory::create(memory.size())
+                                  : memory::GuestMemory::create(memory.size(), slots.front().size);
+    if (!copy) {
+        return std::unexpected(copy.error());
+    }
+    return std::make_unique<LockstepEngine>(memory, std::move(*copy), clock);
+}
+
+} // namespace strata::cpu::lockstep

@@ -1,0 +1,48 @@
+// The memory of the two processors: the machine's own, which the leader has, and the follower's copy.
+#pragma once
+
+#include "cpu/lockstep/stretch.hpp"
+#include "memory/guest_memory.hpp"
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace strata::cpu::lockstep {
+
+class Memories {
+public:
+    Memories(memory::GuestMemory& leader, memory::GuestMemory& follower)
+        : leader_(leader), follower_(follower) {}
+
+    // Makes the copy what the original is, where either was written since the last time. The caller sees to
+    // it that both processors forget how they may write; likewise for forget().
+    void copy();
+    // What was written till now is compared no more.
+    void forget();
+
+    // Whether both hold the same, as far as they were written since the last copy() or forget(), but for
+    // pages that devices wrote by themselves. Images of flags that may differ are then made the same.
+    [[nodiscard]] bool fit();
+    // What keeps them from it, some lines.
+    [[nodiscard]] std::string difference() const;
+
+    // A device wrote by itself: the copy gets it, too.
+    void apply(const DeviceWrite& write);
+
+private:
+    struct Word {
+        memory::GuestPhysical address;
+        std::uint32_t leader, follower; // flags are kept in 4 bytes, too
+    };
+
+    // The 4-byte words that differ.
+    [[nodiscard]] std::vector<Word> differing() const;
+
+    memory::GuestMemory& leader_;
+    memory::GuestMemory& follower_;
+    std::set<memory::GuestPhysical> devices_; // pages
+};
+
+} // namespace strata::cpu::lockstep

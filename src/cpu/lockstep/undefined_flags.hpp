@@ -1,0 +1,33 @@
+// Which arithmetic flags are undefined after a run of instructions, by what the manuals say of each.
+#pragma once
+
+#include "cpu/x86/registers.hpp"
+
+#include <Zydis/Zydis.h>
+#include <cstdint>
+
+namespace strata::cpu::lockstep {
+
+class UndefinedFlags {
+public:
+    void executed(const ZydisDecodedInstruction& instruction) {
+        if (instruction.cpu_flags == nullptr) {
+            return;
+        }
+        const auto& effect = *instruction.cpu_flags;
+        // A shift by 0 or a repetition that does not happen leaves the flags as they were.
+        const bool repeated = (instruction.attributes &
+                               (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
+        if (effect.undefined == 0 && !repeated) {
+            bits_ &= ~std::uint64_t{effect.modified | effect.set_0 | effect.set_1};
+        }
+        bits_ |= effect.undefined & x86::flag::arithmetic;
+    }
+
+    [[nodiscard]] std::uint64_t bits() const { return bits_; }
+
+private:
+    std::uint64_t bits_ = x86::flag::arithmetic; // nothing is known of what was before
+};
+
+} // namespace strata::cpu::lockstep

@@ -1,0 +1,188 @@
+#include "cpu/translator/listing.hpp"
+
+#include "cpu/translator/block_compiler.hpp"
+#include "cpu/translator/state_names.hpp"
+
+#include <Zydis/Zydis.h>
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <map>
+
+namespace strata::cpu::translator {
+
+namespace {
+
+std::uint64_t nothing(interpreter::Cpu*, const Site*) { return 0; }
+
+std::uint64_t no_region(interpreter::Cpu*, RegionUse*) { return 0; }
+
+// Disassembles host code with names instead of addresses.
+class HostCode {
+public:
+    HostCode(const StateNames& names, const Stubs& stubs, std::span<const std::uint8_t* const> starts)
+        : names_(names), starts_(starts) {
+        stubs_[stubs.interpret] = "interpret";
+        stubs_[stubs.load_vectors] = "load_vectors";
+        ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+        ZydisFormatterInit(&formatter_, ZYDIS_FORMATTER_STYLE_INTEL);
+    }
+
+    // What the trace's instruction of that number became.
+    [[nodiscard]] std::vector<ListedInstruction::Host> of(std::size_t instruction) const {
+        std::vector<ListedInstruction::Host> lines;
+        for (const std::uint8_t* at = starts_[instruction]; at < starts_[instruction + 1];) {
+            ZydisDecodedInstruction info;
+            Operands operands;
+            if (ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder_, at, ZYDIS_MAX_INSTRUCTION_LENGTH, &info,
+                                                   operands.data()))) {
+                lines.push_back({{*at}, "???", 0, 0});
+                break;
+            }
+            lines.push_back({{at, at + info.length}, line(at, info, operands), 0, 0});
+            if (info.raw.disp.size == 32) {
+                lines.back().distance_at = info.raw.disp.offset;
+                lines.back().distance_bytes = 4;
+            } else if (info.raw.imm[0].is_relative && info.raw.imm[0].size == 32) {
+                lines.back().distance_at = info.raw.imm[0].offset;
+                lines.back().distance_bytes = 4;
+            }
+            at += info.length;
+        }
+        return lines;
+    }
+
+private:
+    using Operands = std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT>;
+
+    [[nodiscard]] std::string line(const std::uint8_t* at, const ZydisDecodedInstruction& info,
+                                   const Operands& operands) const {
+        std::array<char, 128> buffer;
+        const auto address = reinterpret_cast<std::uintptr_t>(at);
+        ZydisFormatterFormatInstruction(&formatter_, &info, operands.data(), info.operand_count_visible,
+                                        buffer.data(), buffer.size(), address, nullptr);
+        std::string text(buffer.data());
+        const ZydisDecodedOperand& first = operands[0];
+        if (first.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && first.imm.is_relative) {
+            return text.substr(0, text.find(' ') + 1) + place(at + info.length + first.imm.value.s);
+        }
+        for (const ZydisDecodedOperand& operand : operands) {
+            if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.base == ZYDIS_REGISTER_RSP &&
+                &operand < &operands[info.operand_count_visible]) {
+                const auto end = text.find(']', text.find("[rsp"));
+                const auto disp = text.find_last_of("+-", end);
+                text.replace(disp + 1, end - disp - 1, names_.of(operand.mem.disp.value));
+            }
+        }
+        if (info.mnemonic == ZYDIS_MNEMONIC_MOV && operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+            operands[1].imm.value.u > 0xFFFF'FFFF && first.reg.value == ZYDIS_REGISTER_R14) {
+            text = "mov r14, site"; // or another address of the translator's
+        }
+        return text;
+    }
+
+    [[nodiscard]] std::string place(const std::uint8_t* target) const {
+        if (const auto stub = stubs_.find(target); stub != stubs_.end()) {
+            return stub->second;
+        }
+        if (target >= starts_.back()) {
+            return "later";
+        }
+        return fmt::format("+{}", target - starts_[0]);
+    }
+
+    const StateNames& names_;
+    std::span<const std::uint8_t* const> starts_;
+    std::map<const std::uint8_t*, std::string> stubs_;
+    ZydisDecoder decoder_{};
+    ZydisFormatter formatter_{};
+};
+
+std::string guest_text(const TraceInstruction& instruction) {
+    std::array<char, 128> text;
+    ZydisFormatter formatter;
+    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    ZydisFormatterFormatInstruction(
+        &formatter, &instruction.decoded.info, instruction.decoded.operands.data(),
+        instruction.decoded.info.operand_count_visible, text.data(), text.size(), instruction.rip, nullptr);
+    return text.data();
+}
+
+} // namespace
+
+// Nothing is run, so nothing is asked.
+class Listing::NoBus final : public Bus {
+public:
+    std::uint32_t read_port(std::uint16_t, unsigned) override { return 0; }
+
+    void write_port(std::uint16_t, unsigned, std::uint32_t) override {}
+
+    std::uint64_t read_mmio(memory::GuestPhysical, unsigned) override { return 0; }
+
+    void write_mmio(memory::GuestPhysical, unsigned, std::uint64_t) override {}
+
+    std::optional<std::uint8_t> acknowledge_interrupt() override { return std::nullopt; }
+
+    std::optional<std::uint64_t> read_msr(std::uint32_t) override { return std::nullopt; }
+
+    bool write_msr(std::uint32_t, std::uint64_t) override { return false; }
+
+    std::uint8_t task_priority() override { return 0; }
+
+    void set_task_priority(std::uint8_t) override {}
+
+    void adjust_cpuid(std::uint32_t, std::uint32_t, std::span<std::uint32_t, 4>) override {}
+
+    void floating_point_error() override {}
+};
+
+Listing::Listing(const x86::Model& model, const x86::Model& host)
+    : model_(model), host_(host), bus_(std::make_unique<NoBus>()),
+      memory_(memory::GuestMemory::create(1 << 20).value()), shared_(*memory_, clock_),
+      // For overwrite: most of the frame's stack is never touched.
+      frame_(new Frame(shared_, VcpuConfig{.model = &model_}, *bus_)), layout_(*frame_), decoder_(model_),
+      host_code_(std::size_t{1} << 20) {
+    Assembler assembler(layout_, host_code_.data(), host_code_.size());
+    stubs_ = emit_stubs(assembler, {nothing, no_region, no_region});
+    stubs_size_ = (assembler.getSize() + 15) / 16 * 16;
+}
+
+Listing::~Listing() = default;
+
+std::vector<ListedInstruction> Listing::translate(std::span<const std::uint8_t> code, std::uint64_t address,
+                                                  bool user) {
+    constexpr std::uint8_t hlt = 0xF4; // ends the trace
+    std::array<std::uint8_t, memory::page_size> page{};
+    const std::size_t offset = address % memory::page_size;
+    std::ranges::copy(code, page.begin() + static_cast<std::ptrdiff_t>(offset));
+    if (offset + code.size() < page.size()) {
+        page[offset + code.size()] = hlt;
+    }
+    frame_->native.regions.clear();
+    Assembler assembler(layout_, host_code_.data() + stubs_size_, host_code_.size() - stubs_size_);
+    NativeBlock native;
+    native.linear = address;
+    native.user = user;
+    native.view = user ? interpreter::DataView::user : interpreter::DataView::supervisor;
+    const interpreter::CodeMode mode{
+        .size = interpreter::CodeMode::Size::bits64, .real_or_v86 = false, .user = user};
+    Trace trace;
+    trace.find(decoder_, mode, page, address, true);
+    BlockCompiler compiler(assembler, stubs_, frame_->native.regions, host_, true, native);
+    compiler.compile(trace);
+    const StateNames names(layout_);
+    const HostCode host(names, stubs_, compiler.starts());
+    std::vector<ListedInstruction> listed;
+    for (std::size_t i = 0; i < trace.instructions().size(); ++i) {
+        const TraceInstruction& instruction = trace.instructions()[i];
+        if (instruction.rip == address + code.size()) {
+            continue; // HLT
+        }
+        const auto* bytes = page.data() + instruction.rip % memory::page_size;
+        listed.push_back(
+            {instruction.rip, {bytes, bytes + instruction.insn.length}, guest_text(instruction), host.of(i)});
+    }
+    return listed;
+}
+
+} // namespace strata::cpu::translator

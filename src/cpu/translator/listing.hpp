@@ -1,0 +1,65 @@
+// Translates code that belongs to no machine, and shows what became of it: guest and host instructions.
+#pragma once
+
+#include "base/clock.hpp"
+#include "cpu/interpreter/decoder.hpp"
+#include "cpu/interpreter/shared.hpp"
+#include "cpu/translator/frame.hpp"
+#include "cpu/translator/layout.hpp"
+#include "cpu/translator/stubs.hpp"
+#include "cpu/translator/trace.hpp"
+#include "cpu/x86/model.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace strata::cpu::translator {
+
+struct ListedInstruction {
+    struct Host {
+        std::vector<std::uint8_t> bytes;
+        std::string text; // the processor's state by name: [rsp+guest_r12]
+        // Which bytes are a distance into the state or to a stub: they change from build to build.
+        std::uint8_t distance_at = 0, distance_bytes = 0;
+    };
+
+    std::uint64_t address; // in the guest
+    std::vector<std::uint8_t> bytes;
+    std::string text;
+    std::vector<Host> host; // what is run seldom, behind the trace, is not shown
+};
+
+class Listing {
+public:
+    // For a guest of `model`, on a host that can what `host` can.
+    Listing(const x86::Model& model, const x86::Model& host);
+    ~Listing();
+    Listing(const Listing&) = delete;
+    Listing& operator=(const Listing&) = delete;
+
+    // 64-bit code of a kernel, or of a program if `user`. The trace that begins with it; `code` lies in one
+    // page.
+    [[nodiscard]] std::vector<ListedInstruction> translate(std::span<const std::uint8_t> code,
+                                                           std::uint64_t address, bool user);
+
+private:
+    class NoBus;
+
+    const x86::Model& model_;
+    const x86::Model& host_;
+    Clock clock_{0};
+    std::unique_ptr<NoBus> bus_;
+    std::unique_ptr<memory::GuestMemory> memory_;
+    interpreter::Shared shared_;
+    std::unique_ptr<Frame> frame_;
+    StateLayout layout_;
+    interpreter::Decoder decoder_;
+    std::vector<std::uint8_t> host_code_; // is never run
+    std::size_t stubs_size_;
+    Stubs stubs_;
+};
+
+} // namespace strata::cpu::translator

@@ -1,0 +1,53 @@
+#include "cpu/translator/state_names.hpp"
+
+#include <array>
+#include <fmt/format.h>
+
+namespace strata::cpu::translator {
+
+StateNames::StateNames(const StateLayout& layout) : layout_(layout) {
+    constexpr std::array registers{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+    for (unsigned i = 0; i < registers.size(); ++i) {
+        names_[layout.reg(i)] = std::string("guest_") + registers[i];
+    }
+    names_[layout.segment_base(x86::fs)] = "fs_base";
+    names_[layout.segment_base(x86::gs)] = "gs_base";
+    names_[layout.pending_signals] = "signals";
+    names_[layout.borrowed] = "borrowed";
+    names_[layout.minus_one] = "minus_one";
+    names_[layout.vectors_in_memory] = "vectors_in_memory";
+    names_[layout.wanted_signals] = "wanted_signals";
+    names_[layout.other_flags] = "other_flags";
+    names_[layout.kernel_gs_base] = "kernel_gs_base";
+    names_[layout.data_view] = "data_view";
+    names_[layout.data_tlb] = "data_tlb";
+    names_[layout.all_but_if] = "all_but_if";
+    names_[layout.all_but_interrupt] = "all_but_interrupt";
+    names_[layout.arithmetic_flags] = "arithmetic_flags";
+    names_[layout.jump_mask] = "jump_mask";
+    names_[layout.jump_tags[0]] = "jump_tags";
+    names_[layout.jump_targets[0]] = "jump_targets";
+    names_[layout.target] = "target";
+    for (std::size_t i = 0; i < layout.pointers.size(); ++i) {
+        names_[layout.pointers[i]] = fmt::format("pointer{}", i);
+    }
+}
+
+std::string StateNames::of(std::int64_t distance) const {
+    if (const auto found = names_.find(static_cast<int>(distance)); found != names_.end()) {
+        return found->second;
+    }
+    const std::int64_t in_regions = distance - layout_.region(0);
+    constexpr std::array members{"minus_base", "minus_limit", "addend", "physical"};
+    if (in_regions >= 0 && in_regions < std::int64_t{Regions::capacity} * 32) {
+        return fmt::format("region{}.{}", in_regions / 32, members[in_regions % 32 / 8]);
+    }
+    const std::int64_t in_ids = distance - layout_.fetch_ids[0];
+    if (in_ids >= 0 && in_ids < std::int64_t{interpreter::FetchSet::size} * 4) {
+        return "page_id";
+    }
+    return fmt::format("state{:+}", distance);
+}
+
+} // namespace strata::cpu::translator

@@ -1,0 +1,41 @@
+"""What the translator promises about its own process, seen from outside."""
+import os
+import re
+import time
+import unittest
+from pathlib import Path
+
+from guest import PATIENCE, STRATA, Console
+
+KERNELS = Path(os.environ["STRATA_TEST_KERNELS"])
+
+
+class Memory(unittest.TestCase):
+    """Memory that can be executed is never writable, and the other way round."""
+
+    def rights(self, process):
+        """Of all mappings of the process, with their names."""
+        return [(words[1], " ".join(words[5:]))
+                for words in map(str.split, Path(f"/proc/{process.pid}/maps").read_text().splitlines())]
+
+    def test_no_mapping_is_writable_and_executable(self):
+        command = [STRATA, "run", "--engine", "translator", "--net", "none", "--memory", "16M",
+                   "--kernel", KERNELS / "counting"]
+        with Console(command) as machine:
+            deadline = time.monotonic() + PATIENCE
+            translated = 0
+            while translated < 20 and time.monotonic() < deadline:
+                self.assertIsNone(machine.process.poll(), machine.log)
+                rights = self.rights(machine.process)
+                self.assertEqual([each for each in rights if re.match(r".wx", each[0])], [])
+                code = {each[0] for each in rights if "strata-code" in each[1]}
+                self.assertIn(code, (set(), {"rw-s", "r-xs"}))
+                # The guest's own memory holds its instructions, which are never run where they are.
+                self.assertLessEqual({each[0] for each in rights if "guest-ram" in each[1]}, {"rw-s"})
+                translated += bool(code)
+                time.sleep(0.01)
+            self.assertEqual(translated, 20, "the machine has no memory for translated code")
+
+
+if __name__ == "__main__":
+    unittest.main()
