@@ -240,6 +240,10 @@ class Interactive(unittest.TestCase):
         gdb.check("delete")
         gdb.go()
         machine.expect("^READY$")
+        # Once the shell has nothing more to do, both processors are in the kernel's idle loop.
+        machine.type("echo at ''rest\n")
+        machine.expect("^at rest$")
+        time.sleep(1)
         self.assertIn("SIGINT", gdb.interrupt())
         threads = gdb.check("info threads")
         self.assertRegex(threads, r"Thread 1[ .].*vCPU 0")
