@@ -60,6 +60,9 @@ bool Steering::fit(Planned& planned) {
         return false;
     }
     fit_contents(planned);
+    if (restores_from_two_pages(planned)) {
+        return false;
+    }
     if (moves_lanes_by_narrow_address(planned.decoded.info) && reaches_beyond_4_gib(planned)) {
         return false;
     }
@@ -71,6 +74,14 @@ bool Steering::fit(Planned& planned) {
     }
     fix_operands(planned);
     return true;
+}
+
+// Then processors may touch parts of it that are in their initial state, and fault there, or not.
+bool Steering::restores_from_two_pages(const Planned& planned) {
+    constexpr std::uint64_t image_bytes = 512 + 64 + 256; // legacy region, header, AVX state
+    const auto mnemonic = planned.decoded.info.mnemonic;
+    return (mnemonic == ZYDIS_MNEMONIC_XRSTOR || mnemonic == ZYDIS_MNEMONIC_XRSTOR64) &&
+           planned.operand_address % page + image_bytes > page;
 }
 
 bool Steering::reaches_beyond_4_gib(const Planned& planned) const {
