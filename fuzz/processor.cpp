@@ -11,6 +11,7 @@
 #include <cstring>
 #include <ctime>
 #include <fmt/format.h>
+#include <optional>
 #include <span>
 #include <sys/mman.h>
 
@@ -242,9 +243,14 @@ std::vector<std::uint8_t> Processor::next_code() const {
     const bool code64 = (state.system.efer & x86::efer::lma) != 0 && code.long_mode();
     const std::uint64_t linear = (code64 ? 0 : code.base) + state.rip;
     std::vector<std::uint8_t> bytes;
+    std::optional<memory::GuestPhysical> physical;
     for (std::uint8_t byte = 0; bytes.size() < longest_instruction; bytes.push_back(byte)) {
         const std::uint64_t at = linear + bytes.size();
-        const auto physical = vcpu_->translate(code64 ? at : static_cast<std::uint32_t>(at));
+        if (bytes.empty() || at % memory::page_size == 0) {
+            physical = vcpu_->translate(code64 ? at : static_cast<std::uint32_t>(at));
+        } else {
+            ++*physical;
+        }
         if (!physical || !memory_->read(*physical, &byte, 1)) {
             break;
         }

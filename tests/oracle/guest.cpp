@@ -1,5 +1,6 @@
 #include "guest.hpp"
 
+#include "cpu/empty_bus.hpp"
 #include "cpu/x86/registers.hpp"
 #include "fp_image.hpp"
 #include "guest_tables.hpp"
@@ -11,32 +12,6 @@ namespace strata::oracle {
 namespace x86 = cpu::x86;
 
 namespace {
-
-// Nothing answers: user-level code reaches no port.
-class EmptyBus final : public cpu::Bus {
-public:
-    std::uint32_t read_port(std::uint16_t, unsigned) override { return ~0U; }
-
-    void write_port(std::uint16_t, unsigned, std::uint32_t) override {}
-
-    std::uint64_t read_mmio(memory::GuestPhysical, unsigned) override { return ~std::uint64_t{0}; }
-
-    void write_mmio(memory::GuestPhysical, unsigned, std::uint64_t) override {}
-
-    std::optional<std::uint8_t> acknowledge_interrupt() override { return std::nullopt; }
-
-    std::optional<std::uint64_t> read_msr(std::uint32_t) override { return std::nullopt; }
-
-    bool write_msr(std::uint32_t, std::uint64_t) override { return false; }
-
-    std::uint8_t task_priority() override { return 0; }
-
-    void set_task_priority(std::uint8_t) override {}
-
-    void adjust_cpuid(std::uint32_t, std::uint32_t, std::span<std::uint32_t, 4>) override {}
-
-    void floating_point_error() override {}
-};
 
 // A segment register of virtual-8086 code that reaches what the protected-mode one does.
 x86::Segment low_segment(std::uint16_t selector) {
@@ -71,7 +46,7 @@ Result<std::unique_ptr<Guest>> Guest::create(std::string_view engine, const x86:
     if (!memory) {
         return std::unexpected(memory.error());
     }
-    std::unique_ptr<Guest> guest(new Guest(std::move(*memory), std::make_unique<EmptyBus>()));
+    std::unique_ptr<Guest> guest(new Guest(std::move(*memory), std::make_unique<cpu::EmptyBus>()));
     auto created = cpu::create_engine(engine, *guest->memory_, guest->clock_);
     if (!created) {
         return std::unexpected(created.error());

@@ -1,5 +1,6 @@
 #include "cpu/translator/listing.hpp"
 
+#include "cpu/empty_bus.hpp"
 #include "cpu/translator/block_compiler.hpp"
 #include "cpu/translator/state_names.hpp"
 
@@ -110,34 +111,8 @@ std::string guest_text(const TraceInstruction& instruction) {
 
 } // namespace
 
-// Nothing is run, so nothing is asked.
-class Listing::NoBus final : public Bus {
-public:
-    std::uint32_t read_port(std::uint16_t, unsigned) override { return 0; }
-
-    void write_port(std::uint16_t, unsigned, std::uint32_t) override {}
-
-    std::uint64_t read_mmio(memory::GuestPhysical, unsigned) override { return 0; }
-
-    void write_mmio(memory::GuestPhysical, unsigned, std::uint64_t) override {}
-
-    std::optional<std::uint8_t> acknowledge_interrupt() override { return std::nullopt; }
-
-    std::optional<std::uint64_t> read_msr(std::uint32_t) override { return std::nullopt; }
-
-    bool write_msr(std::uint32_t, std::uint64_t) override { return false; }
-
-    std::uint8_t task_priority() override { return 0; }
-
-    void set_task_priority(std::uint8_t) override {}
-
-    void adjust_cpuid(std::uint32_t, std::uint32_t, std::span<std::uint32_t, 4>) override {}
-
-    void floating_point_error() override {}
-};
-
 Listing::Listing(const x86::Model& model, const x86::Model& host)
-    : model_(model), host_(host), bus_(std::make_unique<NoBus>()),
+    : model_(model), host_(host), bus_(std::make_unique<EmptyBus>()),
       memory_(memory::GuestMemory::create(1 << 20).value()), shared_(*memory_, clock_),
       // For overwrite: most of the frame's stack is never touched.
       frame_(new Frame(shared_, VcpuConfig{.model = &model_}, *bus_)), layout_(*frame_), decoder_(model_),

@@ -40,8 +40,10 @@ std::string StateNames::of(std::int64_t distance) const {
     }
     const std::int64_t in_regions = distance - layout_.region(0);
     constexpr std::array members{"minus_base", "minus_limit", "addend", "physical"};
-    if (in_regions >= 0 && in_regions < std::int64_t{Regions::capacity} * 32) {
-        return fmt::format("region{}.{}", in_regions / 32, members[in_regions % 32 / 8]);
+    constexpr std::int64_t region_bytes = sizeof(Region), member_bytes = sizeof(Region::addend);
+    if (in_regions >= 0 && in_regions < std::int64_t{Regions::capacity} * region_bytes) {
+        return fmt::format("region{}.{}", in_regions / region_bytes,
+                           members[in_regions % region_bytes / member_bytes]);
     }
     const std::int64_t in_ids = distance - layout_.fetch_ids[0];
     if (in_ids >= 0 && in_ids < std::int64_t{interpreter::FetchSet::size} * 4) {

@@ -109,11 +109,10 @@ std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
     const std::uint64_t before = linear - memory::page_size;
     const bool goes_on =
         cpu->tlb_.data(static_cast<unsigned>(use->view)).at(before).read_tag == interpreter::tag_of(before);
-    const std::uint64_t pages = goes_on ? 16 : 1;
-    if (use->view != interpreter::DataView::never) {
-        for (std::uint64_t i = 0; i < pages && cpu->fill_ahead(linear + i * memory::page_size, use->view);) {
-            ++i;
-        }
+    std::uint64_t page = linear;
+    const std::uint64_t end = linear + (goes_on ? 16 : 1) * memory::page_size;
+    while (use->view != interpreter::DataView::never && page != end && cpu->fill_ahead(page, use->view)) {
+        page += memory::page_size;
     }
     grow_region(cpu, use);
     native.missed = 0;
