@@ -1,6 +1,7 @@
 #include "compare.hpp"
 
 #include "cpu/x86/descriptor.hpp"
+#include "cpu/x86/register_names.hpp"
 #include "cpu/x86/registers.hpp"
 
 #include <algorithm>
@@ -11,8 +12,6 @@ namespace strata::oracle {
 namespace {
 
 constexpr std::uint8_t page_fault_vector = 14;
-constexpr std::array<const char*, 16> gpr_names{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 constexpr std::array<const char*, 6> selector_names{"es", "cs", "ss", "ds", "fs", "gs"};
 
 const char* vector_name(std::uint8_t vector) {
@@ -87,9 +86,9 @@ private:
     void general() {
         const Registers &before = input_.registers, &n = native_.registers, &i = interpreted_.registers;
         const std::uint64_t visible = tolerance_.narrow ? 0xFFFF'FFFF : ~std::uint64_t{0};
-        for (std::size_t r = 0; r < gpr_names.size(); ++r) {
+        for (std::size_t r = 0; r < cpu::x86::register_names.size(); ++r) {
             if (!((tolerance_.gpr >> r) & 1)) {
-                number(gpr_names[r], before.gpr[r], n.gpr[r] & visible, i.gpr[r] & visible);
+                number(cpu::x86::register_names[r], before.gpr[r], n.gpr[r] & visible, i.gpr[r] & visible);
             }
         }
         number("rip", before.rip, n.rip & visible, i.rip & visible);
@@ -193,9 +192,9 @@ std::string describe_ending(const Outcome& outcome) {
 
 std::string describe_input(const TestCase& input) {
     std::string text;
-    for (std::size_t r = 0; r < gpr_names.size(); ++r) {
-        text +=
-            fmt::format("{}{:>3} {:016x}", r % 4 == 0 ? "\n   " : "  ", gpr_names[r], input.registers.gpr[r]);
+    for (std::size_t r = 0; r < cpu::x86::register_names.size(); ++r) {
+        text += fmt::format("{}{:>3} {:016x}", r % 4 == 0 ? "\n   " : "  ", cpu::x86::register_names[r],
+                            input.registers.gpr[r]);
     }
     const Selectors& s = input.registers.selectors;
     text += fmt::format("\n    rflags {:#x}  cs {:x} ss {:x} ds {:x} es {:x} fs {:x} gs {:x}",

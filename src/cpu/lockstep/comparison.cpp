@@ -1,14 +1,11 @@
 #include "cpu/lockstep/comparison.hpp"
 
-#include <array>
+#include "cpu/x86/register_names.hpp"
+
 #include <fmt/format.h>
 
 namespace strata::cpu::lockstep {
 namespace {
-
-constexpr std::array<std::string_view, 16> register_names{"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
-                                                          "rsi", "rdi", "r8",  "r9",  "r10", "r11",
-                                                          "r12", "r13", "r14", "r15"};
 
 class Differences {
 public:
@@ -49,7 +46,7 @@ std::string difference(const x86::State& leader, const x86::State& follower) {
     }
     Differences differences;
     for (std::size_t i = 0; i < leader.gpr.size(); ++i) {
-        differences.add(register_names[i], leader.gpr[i], follower.gpr[i]);
+        differences.add(x86::register_names[i], leader.gpr[i], follower.gpr[i]);
     }
     differences.add("rip", leader.rip, follower.rip);
     differences.add("rflags", leader.rflags, follower.rflags);
@@ -89,7 +86,7 @@ std::string difference(const x86::State& leader, const x86::State& follower) {
 std::string describe(const x86::State& state) {
     std::string text;
     for (std::size_t i = 0; i < state.gpr.size(); ++i) {
-        text += fmt::format("{}{:<3} {:016x}", i % 4 == 0 ? "  " : "  ", register_names[i], state.gpr[i]);
+        text += fmt::format("  {:<3} {:016x}", x86::register_names[i], state.gpr[i]);
         text += i % 4 == 3 ? "\n" : "";
     }
     text += fmt::format(

@@ -1,15 +1,15 @@
 #include "cpu/translator/state_names.hpp"
 
+#include "cpu/x86/register_names.hpp"
+
 #include <array>
 #include <fmt/format.h>
 
 namespace strata::cpu::translator {
 
 StateNames::StateNames(const StateLayout& layout) : layout_(layout) {
-    constexpr std::array registers{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-    for (unsigned i = 0; i < registers.size(); ++i) {
-        names_[layout.reg(i)] = std::string("guest_") + registers[i];
+    for (unsigned i = 0; i < x86::register_names.size(); ++i) {
+        names_[layout.reg(i)] = fmt::format("guest_{}", x86::register_names[i]);
     }
     names_[layout.segment_base(x86::fs)] = "fs_base";
     names_[layout.segment_base(x86::gs)] = "gs_base";
