@@ -67,7 +67,7 @@ class Console:
         regex = re.compile(pattern, re.M)
         while not (found := regex.search(self.log, self.position)):
             if not self.read_some(deadline):
-                raise EOFError(f"ended without {pattern!r}; the console:\n{self.log}")
+                raise EOFError(f"ended without {pattern!r}; the console's end:\n{self.log[-4000:]}")
         self.position = found.end()
         return found
 
@@ -96,8 +96,9 @@ class Shell:
     """A shell's prompt on a console (which has type(), expect(), log and position)."""
 
     def quiet_prompt(self):
-        """From now on the console shows only what commands print."""
-        self.type("stty -echo; PS1= PS2=; echo 'at ''prompt'\n")
+        """From now on the console shows only what commands print. The shell no longer edits its lines: each time it does,
+        it changes the terminal's mode, and what is typed at that moment can read as an end of file, at which it exits."""
+        self.type("stty -echo; exec sh -c \"echo 'at ''prompt'; exec sh /dev/tty\"\n")
         self.expect(r"at prompt")
 
     def run(self, command):

@@ -100,7 +100,6 @@ class EmulatedHost(Shell, Console):
         try:
             self.expect(r"^READY$")
             self.quiet_prompt()
-            self.check("set +m")  # no word of jobs that end
         except BaseException:
             self.close()
             raise

@@ -33,9 +33,4 @@ void define_create(CLI::App& command, CreateOptions& options);
 [[nodiscard]] Result<instance::Settings> to_settings(const CreateOptions& options,
                                                      const image::RunConfig& image);
 
-// "[IP:][HOST:]CONTAINER[/PROTOCOL]" and the like; for tests.
-[[nodiscard]] Result<instance::Port> parse_port(const std::string& text);
-[[nodiscard]] Result<instance::MountPoint> parse_volume(const std::string& text);
-[[nodiscard]] Result<instance::MountPoint> parse_mount(const std::string& text);
-
 } // namespace strata::cli

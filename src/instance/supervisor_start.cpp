@@ -1,0 +1,210 @@
+// A container's start: what its monitor prepares once, and what each start of its program takes.
+#include "instance/supervisor.hpp"
+
+#include "base/atomic_file.hpp"
+#include "instance/attachment.hpp"
+#include "instance/bundle.hpp"
+#include "instance/console.hpp"
+#include "instance/host_files.hpp"
+#include "instance/network/proxy.hpp"
+#include "instance/owner_lock.hpp"
+#include "instance/process_table.hpp"
+#include "instance/root_filesystem.hpp"
+#include "instance/volumes.hpp"
+
+#include <array>
+#include <csignal>
+#include <ctime>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <vector>
+
+namespace strata::instance {
+namespace {
+
+void set_nonblocking(const FileDescriptor& file) {
+    fcntl(file.get(), F_SETFL, fcntl(file.get(), F_GETFL) | O_NONBLOCK);
+}
+
+Result<std::pair<FileDescriptor, FileDescriptor>> make_pipe() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return fail_errno("make", "a pipe");
+    }
+    return std::pair(FileDescriptor(ends[0]), FileDescriptor(ends[1]));
+}
+
+} // namespace
+
+Result<void> Supervisor::prepare() {
+    lock_ = FileDescriptor(open((path_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock_ || !own(lock_)) {
+        return fail("the container is being started, or runs already");
+    }
+    const auto instances = open_state();
+    if (!instances) {
+        return std::unexpected(instances.error());
+    }
+    auto instance = instances->find(id_);
+    if (!instance) {
+        return std::unexpected(instance.error());
+    }
+    instance_ = std::move(*instance);
+    if (instance_.alive()) {
+        return fail(fmt::format("container {} runs already", instance_.name));
+    }
+    static_cast<void>(instances->set_stopped(instance_, false));
+    if (auto hidden = hide_mounts(); !hidden) {
+        return hidden;
+    }
+    auto root = mount_root(*instances, instance_);
+    if (!root) {
+        return std::unexpected(root.error());
+    }
+    root_ = std::move(*root);
+    const FileDescriptor place(open(path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    auto listener = listen_at(place.get(), attach_socket, SOCK_SEQPACKET);
+    if (!listener) {
+        return std::unexpected(listener.error());
+    }
+    listener_ = std::move(*listener);
+    log_.emplace(path_ + "/log.json", instance_.settings.log_size, instance_.settings.log_files);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    signals_ = FileDescriptor(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    return {};
+}
+
+Result<void> Supervisor::write_bundle(const Instances& instances) {
+    const FileDescriptor root(open(root_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root) {
+        return fail_errno("open the root directory", root_);
+    }
+    auto user = resolve_user(root.get(), instance_.settings.user, instance_.settings.groups);
+    if (!user) {
+        return std::unexpected(user.error());
+    }
+    std::vector<std::string> addresses{network_->address, network_->address6};
+    std::erase(addresses, "");
+    auto files = write_host_files(path_, instance_, addresses);
+    if (!files) {
+        return std::unexpected(files.error());
+    }
+    Surroundings surroundings{.root = root_,
+                              .network_namespace = network_->namespace_path,
+                              .files = std::move(*files),
+                              .user = std::move(*user)};
+    for (const auto& point : instance_.settings.mounts) {
+        if (point.type == "volume") {
+            auto volume = need_volume(instances, point.source);
+            if (!volume) {
+                return std::unexpected(volume.error());
+            }
+            if (auto filled = fill_volume(volume->path, root.get(), point.target); !filled) {
+                return filled;
+            }
+            surroundings.volumes.push_back(volume->path);
+        }
+    }
+    const auto config = bundle_config(instance_, surroundings);
+    if (!config) {
+        return std::unexpected(config.error());
+    }
+    return replace_file(path_ + "/bundle/config.json", *config, 0600);
+}
+
+// The ends for the container stay open, in `inside`, until it has them.
+Result<Streams> Supervisor::make_streams(std::list<FileDescriptor>& inside) {
+    Streams streams;
+    if (instance_.settings.terminal) {
+        return streams;
+    }
+    const auto connect = [&](FileDescriptor& ours, int& theirs, bool reads) -> Result<void> {
+        auto ends = make_pipe();
+        if (!ends) {
+            return std::unexpected(ends.error());
+        }
+        auto& [read_end, write_end] = *ends;
+        ours = std::move(reads ? read_end : write_end);
+        set_nonblocking(ours);
+        inside.push_back(std::move(reads ? write_end : read_end));
+        theirs = inside.back().get();
+        return {};
+    };
+    auto done = connect(output_, streams.output, true);
+    done = done ? connect(error_, streams.error, true) : done;
+    if (done && instance_.settings.interactive) {
+        done = connect(input_, streams.input, false);
+    }
+    return done ? Result<Streams>(streams) : std::unexpected(done.error());
+}
+
+Result<void> Supervisor::start_container() {
+    const auto instances = open_state();
+    if (!instances) {
+        return std::unexpected(instances.error());
+    }
+    auto network = connect_network(*instances, instance_);
+    if (!network) {
+        return std::unexpected(network.error());
+    }
+    network_ = std::move(*network);
+    if (auto written = write_bundle(*instances); !written) {
+        return written;
+    }
+    std::list<FileDescriptor> inside;
+    const auto streams = make_streams(inside);
+    if (!streams) {
+        return std::unexpected(streams.error());
+    }
+    std::optional<ConsoleSocket> console;
+    if (instance_.settings.terminal) {
+        auto socket = ConsoleSocket::open(directory_ + "/run");
+        if (!socket) {
+            return std::unexpected(socket.error());
+        }
+        console.emplace(std::move(*socket));
+    }
+    static_cast<void>(runtime_.remove(id_)); // what a monitor that was killed has left
+    const auto pid = runtime_.create(id_, path_ + "/bundle", console ? console->path() : "", *streams);
+    if (!pid) {
+        return std::unexpected(pid.error());
+    }
+    if (console) {
+        auto terminal = console->receive();
+        if (!terminal) {
+            return std::unexpected(terminal.error());
+        }
+        set_nonblocking(*terminal);
+        output_ = std::move(*terminal);
+    }
+    exit_code_.reset();
+    instance_.pid = *pid;
+    instance_.pid_start = start_time(*pid);
+    instance_.status = Status::running;
+    instance_.started = std::time(nullptr);
+    instance_.error.clear();
+    instance_.address = network_->address;
+    // Before the program begins, so that nobody takes what runs for something that does not.
+    if (auto saved = instances->save_state(instance_); !saved) {
+        return saved;
+    }
+    if (!instance_.settings.ports.empty() && !network_->address.empty()) {
+        if (auto published = publish_ports(instance_.settings.ports, network_->address, ports_); !published) {
+            instance_.status = Status::created;
+            return published;
+        }
+        static_cast<void>(instances->save_settings(instance_)); // the ports that were free
+    }
+    if (auto started = runtime_.start(id_); !started) {
+        instance_.status = Status::created;
+        return started;
+    }
+    return {};
+}
+
+} // namespace strata::instance
