@@ -11,6 +11,8 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <poll.h>
+#include <vector>
 
 namespace strata::instance {
 
@@ -44,6 +46,8 @@ private:
     void rest(int milliseconds);
     void clean_up();
 
+    [[nodiscard]] std::vector<pollfd> awaited() const;
+    void serve(const std::vector<pollfd>& files);
     void reap();
     void accept_client();
     void read_output(FileDescriptor& file, std::string_view stream);

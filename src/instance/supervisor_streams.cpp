@@ -24,58 +24,65 @@ int code_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : 
 
 } // namespace
 
+// What the monitor waits for, in the order in which serve() looks at it.
+std::vector<pollfd> Supervisor::awaited() const {
+    const bool full = congested();
+    const auto& sink = instance_.settings.terminal ? output_ : input_;
+    std::vector<pollfd> files{{signals_.get(), POLLIN, 0},
+                              {listener_.get(), POLLIN, 0},
+                              {full ? -1 : output_.get(), POLLIN, 0},
+                              {full ? -1 : error_.get(), POLLIN, 0},
+                              {pending_input_.empty() ? -1 : sink.get(), POLLOUT, 0}};
+    const auto reads = pending_input_.size() < most_pending_input ? POLLIN : 0;
+    for (const auto& client : clients_) {
+        files.push_back(
+            {client.socket.get(), static_cast<short>(reads | (client.queue.empty() ? 0 : POLLOUT)), 0});
+    }
+    return files;
+}
+
+void Supervisor::serve(const std::vector<pollfd>& files) {
+    if (files[0].revents != 0) {
+        reap();
+    }
+    if (files[1].revents != 0) {
+        accept_client();
+    }
+    if (files[2].revents != 0) {
+        read_output(output_, "stdout");
+    }
+    if (files[3].revents != 0) {
+        read_output(error_, "stderr");
+    }
+    if (files[4].revents != 0) {
+        write_input();
+    }
+    auto file = files.begin() + 5;
+    for (auto& client : clients_) {
+        if (file == files.end() || file->fd != client.socket.get()) {
+            break; // a new one
+        }
+        if ((file->revents & POLLOUT) != 0) {
+            write_client(client);
+        }
+        if ((file->revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+            read_client(client);
+        }
+        ++file;
+    }
+}
+
 void Supervisor::watch_once() {
     reap(); // what ended before SIGCHLD was looked for
-    while (true) {
+    while (!exit_code_ || output_ || error_) {
         std::erase_if(clients_, [](const Client& client) { return client.gone; });
-        const bool full = congested();
-        std::vector<pollfd> files{{signals_.get(), POLLIN, 0},
-                                  {listener_.get(), POLLIN, 0},
-                                  {full ? -1 : output_.get(), POLLIN, 0},
-                                  {full ? -1 : error_.get(), POLLIN, 0}};
-        const auto& sink = instance_.settings.terminal ? output_ : input_;
-        files.push_back({pending_input_.empty() ? -1 : sink.get(), POLLOUT, 0});
-        for (const auto& client : clients_) {
-            const auto reads = pending_input_.size() < most_pending_input ? POLLIN : 0;
-            files.push_back(
-                {client.socket.get(), static_cast<short>(reads | (client.queue.empty() ? 0 : POLLOUT)), 0});
-        }
+        auto files = awaited();
         // After the end there is only what is in the pipes.
-        const int ready = poll(files.data(), files.size(), exit_code_ && !full ? 0 : -1);
+        const int ready = poll(files.data(), files.size(), exit_code_ && !congested() ? 0 : -1);
         if (ready == 0 && exit_code_) {
             break;
         }
-        if (files[0].revents != 0) {
-            reap();
-        }
-        if (files[1].revents != 0) {
-            accept_client();
-        }
-        if (files[2].revents != 0) {
-            read_output(output_, "stdout");
-        }
-        if (files[3].revents != 0) {
-            read_output(error_, "stderr");
-        }
-        if (files[4].revents != 0) {
-            write_input();
-        }
-        auto file = files.begin() + 5;
-        for (auto& client : clients_) {
-            if (file == files.end() || file->fd != client.socket.get()) {
-                break; // a new one
-            }
-            if ((file->revents & POLLOUT) != 0) {
-                write_client(client);
-            }
-            if ((file->revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-                read_client(client);
-            }
-            ++file;
-        }
-        if (exit_code_ && !output_ && !error_) {
-            break;
-        }
+        serve(files);
     }
     log_->flush();
     output_.reset();
