@@ -69,8 +69,10 @@ RegisterMap::RegisterMap(const Trace& trace) {
         }
     }
     const auto count = [&](unsigned guest) { return uses.count[guest]; };
-    std::ranges::stable_sort(in_memory, std::ranges::greater{}, count);
-    std::ranges::stable_sort(in_registers, std::ranges::less{}, count);
+    // By count, then by number, so that a trace always gets the same map.
+    std::ranges::sort(in_memory, {},
+                      [&](unsigned guest) { return std::pair(-std::int64_t{count(guest)}, guest); });
+    std::ranges::sort(in_registers, {}, [&](unsigned guest) { return std::pair(count(guest), guest); });
     for (std::size_t i = 0; i < std::min(in_memory.size(), in_registers.size()); ++i) {
         const unsigned now = in_memory[i], usual = in_registers[i];
         if (count(now) < count(usual) + least_gain) {
