@@ -241,6 +241,7 @@ Tolerance tolerance_of(const GeneratedCase& generated, const Outcome& native) {
         }
         if (end == begin && trapped && repeats(planned.decoded)) {
             tolerance.flags |= flag::rf;
+            break; // what follows was not reached
         }
         const bool faulted = end == begin && !trapped;
         if (!faulted) {
