@@ -69,6 +69,8 @@ bool vendor_specific(const ZydisDecodedInstruction& instruction) {
         return instruction.opcode_map == ZYDIS_OPCODE_MAP_0F &&
                instruction.opcode == 0x0D;                              // PREFETCH of a register
     case ZYDIS_MNEMONIC_MOVSXD: return instruction.operand_width == 16; // AMD reads 32 bits
+    case ZYDIS_MNEMONIC_PAUSE:
+        return instruction.raw.rex.B != 0; // exchanges R8 and rAX, which Zydis does not know
     case ZYDIS_MNEMONIC_LSS:
     case ZYDIS_MNEMONIC_LFS:
     case ZYDIS_MNEMONIC_LGS: return instruction.raw.rex.W != 0;
