@@ -145,8 +145,9 @@ bool Transposition::transpose_memory(const Planned& planned, const ZydisDecodedO
         prefixes |= ZYDIS_ATTRIB_HAS_SEGMENT_GS;
     }
     if (mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
-        to.mem.base = as_32_bits(mem.base);
-        return planned.decoded.info.address_width == 32 && mem.segment != ZYDIS_REGISTER_GS;
+        to.mem.base = as_32_bits(mem.base); // which says that addresses have 32 bits
+        return mem.base != ZYDIS_REGISTER_NONE && planned.decoded.info.address_width == 32 &&
+               mem.segment != ZYDIS_REGISTER_GS;
     }
     to.mem.base = as_32_bits(mem.base);
     to.mem.index = as_32_bits(mem.index);
