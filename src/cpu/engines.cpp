@@ -16,10 +16,10 @@ namespace {
 
 constexpr EngineInfo table[] = {
     {"kvm", "runs guest code on the host's processor, by Linux's KVM", kvm::unavailable, kvm::create_engine},
-    {"interpreter", "runs every instruction by itself, on any host: the reference",
-     [] { return std::string(); }, interpreter::create_engine},
     {"translator", "runs guest code as host code, near the host's speed, without privileges",
      translator::unavailable, translator::create_engine},
+    {"interpreter", "runs every instruction by itself, on any host: the reference",
+     [] { return std::string(); }, interpreter::create_engine},
     {"translator-eager", "the translator, for tests: translates each block before it first runs",
      translator::unavailable, translator::create_eager_engine},
     {"lockstep", "the translator and behind it the interpreter, to find where they differ; one processor",

@@ -43,6 +43,20 @@ class Named(unittest.TestCase):
         self.assertEqual(self.ask(b'{"request": "status"}'),
                          {"result": {"engine": ENGINE[1], "cpu": "x86-64-v2", "cpus": 1, "memory": 16 << 20}})
 
+    def test_without_an_engine_it_gets_the_best_that_is_here(self):
+        """And is told once what it was not given."""
+        lines = strata("engines").stdout.splitlines()
+        here = [line.split()[0] for line, after in zip(lines, [*lines[1:], ""])
+                if not line.startswith(" ") and not after.startswith("  ")]
+        self.assertIn(here[0], ("kvm", "translator"))
+        command = obedient("", "--name", "live")
+        console = Console([word for word in command if word not in ENGINE])
+        self.addCleanup(console.close)
+        console.expect("^ready$")
+        self.assertEqual(self.ask(b'{"request": "status"}')["result"]["engine"], here[0])
+        told = [line for line in console.log.splitlines() if line.startswith("strata: runs on the ")]
+        self.assertEqual(len(told), 0 if here[0] == "kvm" else 1)
+
     def test_stats_of_a_software_engine_are_a_title(self):
         self.machine()
         done = strata("stats", "live")

@@ -164,6 +164,12 @@ def file_on_disk(path, name):
     return subprocess.run(["debugfs", "-R", f"cat {name}", path], check=True, capture_output=True, text=True).stdout
 
 
+def counts(name):
+    """What `strata stats` says of the only processor of the machine of that name, by reason."""
+    done = subprocess.run([STRATA, "stats", name], capture_output=True, text=True, check=True)
+    return {reason: int(count) for _, _, reason, count in map(str.split, done.stdout.splitlines()[1:])}
+
+
 class Folder:
     """A scratch folder for one test."""
 

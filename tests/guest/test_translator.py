@@ -4,8 +4,9 @@ import re
 import time
 import unittest
 from pathlib import Path
+from unittest.mock import patch
 
-from guest import PATIENCE, STRATA, Console
+from guest import PATIENCE, STRATA, Console, Folder, Guest, counts
 
 KERNELS = Path(os.environ["STRATA_TEST_KERNELS"])
 
@@ -35,6 +36,22 @@ class Memory(unittest.TestCase):
                 translated += bool(code)
                 time.sleep(0.01)
             self.assertEqual(translated, 20, "the machine has no memory for translated code")
+
+
+class Counts(unittest.TestCase):
+    def test_what_is_translated_and_what_is_left(self):
+        with Folder() as folder, patch.dict(os.environ, XDG_RUNTIME_DIR=str(folder)), \
+             Guest("cloud", ["--engine", "translator", "--cpus", "1", "--net", "none", "--name", "counted"]) as guest:
+            before = counts("counted")
+            self.assertGreater(before["traces"], 1000)
+            self.assertGreater(before["trace-instructions"], before["traces"])
+            self.assertGreater(before["code-bytes"], before["trace-instructions"])
+            self.assertGreater(before["page-walks"], 0)
+            # Each of its programs begins and ends by system calls.
+            guest.check("for i in 1 2 3 4 5 6 7 8 9 10; do head -c 100000 /dev/zero | md5sum >/dev/null; done")
+            after = counts("counted")
+            self.assertGreaterEqual(after["syscall"], before["syscall"] + 100)
+            self.assertEqual(guest.power_off(), 0)
 
 
 if __name__ == "__main__":
