@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from guest import GUESTS, PATIENCE, STRATA, Console, Shell
+from guest import GUESTS, PATIENCE, STRATA, Console, Shell, free_port
 
 MODULES = ("irqbypass", "kvm", "ccp", "kvm-amd")  # in the order in which they are inserted
 PROCESSOR = "max,+svm"
@@ -86,15 +86,32 @@ def make_initramfs(path, files, prepare):
                            stdout=archive, check=True)
 
 
-class EmulatedHost(Shell, Console):
-    """A Linux host on QEMU's emulated processor with AMD-V; its shell is the console."""
+class Host(Shell, Console):
+    """A shell on a Linux host that has KVM."""
+
+    def start_debugged(self, options):
+        """Starts a machine that waits for its debugger; what GDB is to connect to."""
+        port = free_port()
+        self.check(f"strata run --gdb 127.0.0.1:{port} {options} </dev/null >/dev/null 2>&1 & machine=$!")
+        self.check(f"until grep -q ':{port:04X} .* 0A ' /proc/net/tcp; do sleep 0.1; done")
+        return self.reach(port)
+
+    def debugged_status(self):
+        """How the machine ended."""
+        return self.run("wait $machine")[0]
+
+
+class EmulatedHost(Host):
+    """One on QEMU's emulated processor with AMD-V; its shell is the console."""
 
     def __init__(self, files=(), memory="1536M", prepare=lambda root: None):
         self.folder = tempfile.TemporaryDirectory(prefix="strata-host.")
         initramfs = Path(self.folder.name) / "initramfs"
+        self.line = Path(self.folder.name) / "line"  # the host's second serial port
         make_initramfs(initramfs, dict(files), prepare)
         super().__init__(["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", PROCESSOR, "-m", memory,
                           "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
+                          "-serial", f"unix:{self.line},server=on,wait=off",
                           "-kernel", GUESTS / "amd64/vmlinuz", "-initrd", initramfs,
                           "-append", "console=ttyS0 quiet mitigations=off tsc=reliable panic=-1"])
         try:
@@ -103,6 +120,11 @@ class EmulatedHost(Shell, Console):
         except BaseException:
             self.close()
             raise
+
+    def reach(self, port):
+        self.check("stty -F /dev/ttyS1 115200 raw -echo")
+        self.check(f"nc 127.0.0.1 {port} </dev/ttyS1 >/dev/ttyS1 &")
+        return self.line
 
     def file(self, name):
         """Where one of the files is, in the host."""
@@ -113,13 +135,16 @@ class EmulatedHost(Shell, Console):
         self.folder.cleanup()
 
 
-class ThisHost(Shell, Console):
+class ThisHost(Host):
     """This machine, whose /dev/kvm opens."""
 
     def __init__(self, files=()):
         super().__init__(["sh"])
         self.files = dict(files)
         self.type("PATH=" + shlex.quote(f"{STRATA.parent}:{os.environ['PATH']}") + "\n")
+
+    def reach(self, port):
+        return f"127.0.0.1:{port}"
 
     def file(self, name):
         return self.files[name]
