@@ -33,7 +33,9 @@ public:
     }
 
     explicit List(std::span<const Entry> entries) : List(entries.size()) {
-        std::memcpy(entries_begin(), entries.data(), entries.size_bytes());
+        if (!entries.empty()) { // whose data() may be null
+            std::memcpy(entries_begin(), entries.data(), entries.size_bytes());
+        }
     }
 
     // What the request takes.
