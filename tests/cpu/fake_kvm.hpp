@@ -4,6 +4,7 @@
 #include "cpu/kvm/calls.hpp"
 #include "cpu/kvm/list.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -56,7 +57,8 @@ private:
         }
         header.count = static_cast<std::uint32_t>(cpuid.size());
         std::memcpy(list, &header, sizeof header);
-        std::memcpy(list + sizeof header, cpuid.data(), cpuid.size() * sizeof(kvm_cpuid_entry2));
+        std::copy_n(reinterpret_cast<const std::uint8_t*>(cpuid.data()),
+                    cpuid.size() * sizeof(kvm_cpuid_entry2), list + sizeof header);
         return 0;
     }
 };

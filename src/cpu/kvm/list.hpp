@@ -33,9 +33,7 @@ public:
     }
 
     explicit List(std::span<const Entry> entries) : List(entries.size()) {
-        if (!entries.empty()) { // whose data() may be null
-            std::memcpy(entries_begin(), entries.data(), entries.size_bytes());
-        }
+        copy(words_.data() + 1, entries.data(), entries.size_bytes());
     }
 
     // What the request takes.
@@ -47,14 +45,19 @@ public:
         std::memcpy(&header, words_.data(), sizeof header);
         const std::size_t room = (words_.size() * sizeof(std::uint64_t) - sizeof header) / sizeof(Entry);
         std::vector<Entry> entries(header.count < room ? header.count : room);
-        std::memcpy(entries.data(), words_.data() + 1, entries.size() * sizeof(Entry));
+        copy(entries.data(), words_.data() + 1, entries.size() * sizeof(Entry));
         return entries;
     }
 
 private:
     static_assert(sizeof(ListHeader) == sizeof(std::uint64_t));
 
-    [[nodiscard]] void* entries_begin() { return words_.data() + 1; }
+    // The data() of nothing may be null, which memcpy does not take.
+    static void copy(void* to, const void* from, std::size_t size) {
+        if (size > 0) {
+            std::memcpy(to, from, size);
+        }
+    }
 
     std::vector<std::uint64_t> words_;
 };
