@@ -36,7 +36,8 @@ Result<EngineChoice> choose_engine(std::string_view name, memory::GuestMemory& m
             return choice;
         }
         const Error& error = choice.error();
-        passed_over += fmt::format("{}{}", passed_over.empty() ? "" : "; ", error.message);
+        passed_over += fmt::format("{}{}{}", passed_over.empty() ? "" : "; ", error.message,
+                                   error.hint.empty() ? "" : " (" + error.hint + ")");
     }
     return fail("no engine can run this machine: " + passed_over, "'strata engines' says what each needs");
 }

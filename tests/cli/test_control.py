@@ -54,8 +54,13 @@ class Named(unittest.TestCase):
         self.addCleanup(console.close)
         console.expect("^ready$")
         self.assertEqual(self.ask(b'{"request": "status"}')["result"]["engine"], here[0])
-        told = [line for line in console.log.splitlines() if line.startswith("strata: runs on the ")]
-        self.assertEqual(len(told), 0 if here[0] == "kvm" else 1)
+        told = [line for line in console.log.splitlines() if line.startswith("strata: ")]
+        if here[0] == "kvm":
+            self.assertEqual(told, [])
+        else:
+            reason = lines[1].strip().removeprefix("not here: ")
+            self.assertEqual(told, ["strata: runs on the translator: engine kvm cannot run here: "
+                                    f"{reason} ('strata engines' says what each needs)"])
 
     def test_stats_of_a_software_engine_are_a_title(self):
         self.machine()

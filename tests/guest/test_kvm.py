@@ -83,10 +83,13 @@ class Kvm(unittest.TestCase):
         elsewhere = [f"break *{address}" for address in (0x1000, 0x2000, 0x3000, 0x4000)]
         output, status = self.debug(["break tick", *elsewhere, "continue", "print counter", "stepi", "stepi", "stepi",
                                      "print counter", "continue", "print counter", "set var counter = 500", "delete",
-                                     "stepi", "stepi", "stepi", "print counter", "set var done = 1", "continue"])
+                                     "stepi", "stepi", "stepi", "print counter", "print $cr0 & 1", "set $rax = 12345",
+                                     "info registers rax", "set var done = 1", "continue"])
         self.assertIn("Breakpoint 1, tick (step=", output)
         for line in ("$1 = 0", "$2 = 1", "$3 = 1", "$4 = 501"): # the increment is a load, an addition and a store
             self.assertIn(line + "\n", output)
+        self.assertIn("$5 = 1\n", output)
+        self.assertRegex(output, r"rax +0x3039 +12345")
         self.assertIn("exited with code 053", output) # octal 43
         self.assertEqual(status, 43)
 
