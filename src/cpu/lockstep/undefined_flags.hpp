@@ -11,6 +11,10 @@ namespace strata::cpu::lockstep {
 class UndefinedFlags {
 public:
     void executed(const ZydisDecodedInstruction& instruction) {
+        if (loads_image(instruction.mnemonic)) {
+            bits_ = x86::flag::arithmetic; // they may have been undefined when they were stored
+            return;
+        }
         if (instruction.cpu_flags == nullptr) {
             return;
         }
@@ -27,6 +31,20 @@ public:
     [[nodiscard]] std::uint64_t bits() const { return bits_; }
 
 private:
+    static bool loads_image(ZydisMnemonic mnemonic) {
+        switch (mnemonic) {
+        case ZYDIS_MNEMONIC_IRET:
+        case ZYDIS_MNEMONIC_IRETD:
+        case ZYDIS_MNEMONIC_IRETQ:
+        case ZYDIS_MNEMONIC_POPF:
+        case ZYDIS_MNEMONIC_POPFD:
+        case ZYDIS_MNEMONIC_POPFQ:
+        case ZYDIS_MNEMONIC_SAHF:
+        case ZYDIS_MNEMONIC_SYSRET: return true;
+        default: return false;
+        }
+    }
+
     std::uint64_t bits_ = x86::flag::arithmetic; // nothing is known of what was before
 };
 
