@@ -71,7 +71,7 @@ void Supervisor::watch() {
         }
         ++instance_.restarts;
         if (auto started = start_container(); !started) {
-            log_->write("stderr", "strata: " + started.error().message + "\n");
+            log().write("stderr", "strata: " + started.error().message + "\n");
             instance_.exit_code = 127;
             if (const auto instances = open_state()) {
                 instance_.status = Status::exited;

@@ -35,6 +35,11 @@ private:
     };
 
     [[nodiscard]] Result<Instances> open_state() const;
+
+    [[nodiscard]] LogWriter& log() {
+        return *log_;
+    } // NOLINT(bugprone-unchecked-optional-access): prepare() made it
+
     [[nodiscard]] Result<void> prepare();
     [[nodiscard]] Result<void> start_container();
     [[nodiscard]] Result<Streams> make_streams(std::list<FileDescriptor>& inside);

@@ -84,7 +84,7 @@ void Supervisor::watch_once() {
         }
         serve(files);
     }
-    log_->flush();
+    log().flush();
     output_.reset();
     error_.reset();
     input_.reset();
@@ -122,7 +122,7 @@ void Supervisor::read_output(FileDescriptor& file, std::string_view stream) {
         return;
     }
     const std::string_view data(buffer.data(), static_cast<std::size_t>(size));
-    log_->write(stream, data);
+    log().write(stream, data);
     tell(static_cast<char>(stream == "stdout" ? Packet::output : Packet::error), data);
 }
 

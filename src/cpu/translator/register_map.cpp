@@ -79,7 +79,7 @@ RegisterMap::RegisterMap(const Trace& trace) {
             break;
         }
         exchanges_.push_back({static_cast<unsigned>(hosts_[usual]), usual, now});
-        hosts_[now] = std::exchange(hosts_[usual], std::int8_t{-1});
+        hosts_[now] = std::exchange(hosts_[usual], -1);
     }
 }
 

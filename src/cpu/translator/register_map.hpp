@@ -35,7 +35,7 @@ public:
     [[nodiscard]] std::span<const Exchange> exchanges() const { return exchanges_; }
 
 private:
-    std::array<std::int8_t, 16> hosts_{0, 13, 2, 3, 12, 5, 6, 7, 8, 9, 10, 11, -1, -1, -1, -1};
+    std::array<int, 16> hosts_{0, 13, 2, 3, 12, 5, 6, 7, 8, 9, 10, 11, -1, -1, -1, -1};
     std::vector<Exchange> exchanges_;
 };
 
