@@ -13,9 +13,9 @@ void add_devices(CLI::App& root, Outcome& /*outcome*/) {
         for (const auto& board : machine::boards()) {
             fmt::print("board {}: {}\n", board.name, board.description);
             for (const auto& part : board.parts()) {
-                fmt::print("  {:<14}{}\n", part.info.name, part.info.description);
+                fmt::print("  {:<16}{}\n", part.info.name, part.info.description);
                 if (!part.wiring.empty()) {
-                    fmt::print("  {:<14}{}\n", "", part.wiring);
+                    fmt::print("  {:<16}{}\n", "", part.wiring);
                 }
             }
         }
