@@ -164,6 +164,15 @@ def file_on_disk(path, name):
     return subprocess.run(["debugfs", "-R", f"cat {name}", path], check=True, capture_output=True, text=True).stdout
 
 
+def run_gdb(target, commands, symbols=None):
+    """What Debian's gdb prints while it gives the machine at `target` these commands."""
+    script = ["set pagination off", "set confirm off", "set remotetimeout 60", f"target remote {target}", *commands]
+    done = subprocess.run(["gdb", "-nx", "-batch", *(word for line in script for word in ("-ex", line)),
+                           *([symbols] if symbols else [])], text=True, capture_output=True, timeout=PATIENCE,
+                          stdin=subprocess.DEVNULL)
+    return done.stdout + done.stderr
+
+
 def counts(name):
     """What `strata stats` says of the only processor of the machine of that name, by reason."""
     done = subprocess.run([STRATA, "stats", name], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ import time
 import unittest
 
 from command import KERNELS, Terminal
-from guest import ENGINE, GUESTS, PATIENCE, STRATA, Console, Folder, Guest
+from guest import ENGINE, GUESTS, PATIENCE, STRATA, Console, Folder, Guest, run_gdb
 
 KERNEL = KERNELS / "counting"
 
@@ -17,20 +17,17 @@ class Debugger(unittest.TestCase):
         """(gdb's output, the machine's exit status) of a scripted session; the machine waits for its debugger."""
         with Folder() as folder:
             socket = folder / "gdb"
-            script = folder / "script"
-            script.write_text("set pagination off\nset confirm off\n" + f"target remote {socket}\n" + commands)
             machine = subprocess.Popen([STRATA, "run", *ENGINE, "--kernel", kernel, "--net", "none", "--gdb",
                                         f"unix:{socket}", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             try:
                 while not socket.exists() and machine.poll() is None:
                     pass
-                gdb = subprocess.run(["gdb", "-nx", "-batch", "-x", script, *([symbols] if symbols else [])], text=True,
-                                     capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+                output = run_gdb(socket, commands.splitlines(), symbols)
                 try:
                     status = machine.wait(10)
                 except subprocess.TimeoutExpired:
                     status = None # it runs on
-                return gdb.stdout + gdb.stderr, status
+                return output, status
             finally:
                 machine.kill()
                 machine.communicate()

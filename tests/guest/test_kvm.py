@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 import kvm_host
-from guest import GUESTS, PATIENCE
+from guest import GUESTS, run_gdb
 
 KERNELS = Path(os.environ["STRATA_TEST_KERNELS"])
 CPU = f"--cpu {kvm_host.GUEST_CPU}"
@@ -71,11 +71,7 @@ class Kvm(unittest.TestCase):
     def debug(self, commands):
         """(gdb's output, the machine's exit status) of a session with the counting kernel."""
         line = self.host.start_debugged(f"--engine kvm {CPU} --net none --kernel {self.host.file('counting')}")
-        options = [word for command in ("set pagination off", "set confirm off", "set remotetimeout 60",
-                                        f"target remote {line}", *commands) for word in ("-ex", command)]
-        gdb = subprocess.run(["gdb", "-nx", "-batch", *options, KERNELS / "counting"], text=True, capture_output=True,
-                             timeout=PATIENCE, stdin=subprocess.DEVNULL)
-        return gdb.stdout + gdb.stderr, self.host.debugged_status()
+        return run_gdb(line, commands, KERNELS / "counting"), self.host.debugged_status()
 
     def test_gdb_breaks_and_steps(self):
         """With more breakpoints than the processor has registers for: they are found by single steps. QEMU 7.2's

@@ -9,12 +9,20 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <iterator>
+#include <map>
 
 namespace strata::cli {
 namespace {
 
 using instance::MountPoint;
 using instance::Settings;
+
+void add_pairs(const std::vector<std::string>& texts, std::map<std::string, std::string>& to) {
+    for (const auto& text : texts) {
+        const auto [key, value] = key_and_value(text);
+        to[key] = value;
+    }
+}
 
 Result<void> add_environment(const CreateOptions& options, Settings& settings) {
     const auto add = [&](const std::string& entry) {
@@ -256,14 +264,8 @@ Result<Settings> to_settings(const CreateOptions& options, const image::RunConfi
     settings.stop_seconds = options.stop_seconds;
     settings.oom_score_adjustment = options.oom_score;
     settings.restart = options.restart;
-    for (const auto& text : options.labels) {
-        const auto [key, value] = key_and_value(text);
-        settings.labels[key] = value;
-    }
-    for (const auto& text : options.sysctls) {
-        const auto [key, value] = key_and_value(text);
-        settings.sysctls[key] = value;
-    }
+    add_pairs(options.labels, settings.labels);
+    add_pairs(options.sysctls, settings.sysctls);
     for (const auto& done : {add_environment(options, settings), add_mounts(options, image, settings),
                              add_limits(options, settings), add_security(options, settings),
                              add_network(options, image, settings), add_log_options(options, settings)}) {

@@ -4,6 +4,7 @@
 #include "cpu/x86/state.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace strata::cpu::translator {

@@ -7,7 +7,6 @@
 #include "cpu/translator/trace.hpp"
 
 #include <array>
-#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
