@@ -96,9 +96,9 @@ class Shell:
     """A shell's prompt on a console (which has type(), expect(), log and position)."""
 
     def quiet_prompt(self):
-        """From now on the console shows only what commands print. The shell no longer edits its lines: each time it does,
+        """From now on the console shows only what commands print, and of the kernel what is an emergency. The shell no longer edits its lines: each time it does,
         it changes the terminal's mode, and what is typed at that moment can read as an end of file, at which it exits."""
-        self.type("stty -echo; exec sh -c \"echo 'at ''prompt'; exec sh /dev/tty\"\n")
+        self.type("stty -echo; dmesg -n 1; exec sh -c \"echo 'at ''prompt'; exec sh /dev/tty\"\n")
         self.expect(r"at prompt")
 
     def run(self, command):

@@ -28,7 +28,6 @@ mount -t devpts pts /dev/pts
 ip link set lo up
 for module in {modules}; do insmod /modules/$module.ko || echo "no module $module"; done
 cd /root
-dmesg -n 1 # so that nothing mixes with what commands print
 echo READY
 exec setsid cttyhack sh
 """

@@ -48,7 +48,6 @@ class Kvm(unittest.TestCase):
                                      f"--append 'console=ttyS0 quiet {append}' {options}")
         guest.expect("^READY$")
         guest.quiet_prompt()
-        guest.check("dmesg -n 1")  # so that nothing mixes with what commands print
         return guest
 
     def power_off(self, guest):

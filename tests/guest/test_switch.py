@@ -51,7 +51,6 @@ class SwitchEngine(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, f"live runs on {engine}\n"), done.stderr)
 
     def start_counting(self, guest, cpus):
-        guest.check("dmesg -n 1")  # so that nothing mixes with what commands print
         guest.check(COUNTER)
         for cpu in range(cpus):
             guest.check(f"taskset {1 << cpu} awk -v file=/count{cpu} \"BEGIN {{ $(cat /counter) }}\" >/dev/null 2>&1 &")

@@ -40,16 +40,9 @@ SystemMode system_mode(Random& random, const GeneratedCase& generated, unsigned 
 
 // When a repeated instruction that overwrites itself becomes another is not defined.
 bool repeats_changed_code(const GeneratedCase& generated, const Outcome& native) {
-    const TestCase& input = generated.input;
-    const bool repeats = std::ranges::any_of(generated.instructions, [](const Planned& planned) {
-        return (planned.decoded.info.attributes &
-                (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
-    });
-    const std::uint64_t first = input.code_address - (arena + variable_pages[0] * page);
-    const std::uint64_t page_end = std::min(first + input.code_size, page);
-    return repeats && first < page &&
-           !std::equal(input.code.begin(), input.code.begin() + (page_end - first),
-                       native.memory[0].begin() + first);
+    return std::ranges::any_of(generated.instructions,
+                               [](const Planned& planned) { return repeats(planned.decoded); }) &&
+           changes_its_code(generated.input, native);
 }
 
 bool clears_all_vectors(const GeneratedCase& generated) {

@@ -5,6 +5,7 @@
 #include "cpu/x86/registers.hpp"
 #include "initial_state.hpp"
 #include "isa.hpp"
+#include "tolerance.hpp"
 #include "values.hpp"
 
 #include <algorithm>
@@ -107,8 +108,7 @@ bool Steering::surely_aligned(const Planned& planned) const {
 bool Steering::fit_counts(const Planned& planned) {
     const auto& info = planned.decoded.info;
     const auto& operands = planned.decoded.operands;
-    constexpr auto repeats = ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE;
-    if (info.attributes & repeats) {
+    if (repeats(planned.decoded)) {
         const std::uint64_t count = random_.chance(10)   ? 0
                                     : random_.chance(70) ? random_.below(24)
                                     : random_.chance(80) ? random_.below(600)

@@ -32,6 +32,12 @@ struct Tolerance {
 [[nodiscard]] std::uint64_t undefined_flags_after(const Planned& planned, const TestCase& input, bool first,
                                                   std::uint64_t before);
 
+// Whether it is a string instruction that goes on until a count or a comparison ends it.
+[[nodiscard]] bool repeats(const Decoded& decoded);
+
+// Whether the case has written over its own instructions.
+[[nodiscard]] bool changes_its_code(const TestCase& input, const Outcome& native);
+
 // Whether what it leaves may be undefined, so that nothing may follow it in a case.
 [[nodiscard]] bool ends_case(const Decoded& decoded);
 
