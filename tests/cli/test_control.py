@@ -94,6 +94,24 @@ class Named(unittest.TestCase):
         self.fails("a virtual machine named live is running already\n  hint: ", *obedient("", "--name", "live")[1:],
                    status=BAD_ARGUMENT)
 
+    def test_of_two_that_start_at_once_one_gets_the_name(self):
+        """Also where a machine that was killed left its socket."""
+        for _ in range(5):
+            killed = self.machine()
+            killed.process.send_signal(signal.SIGKILL)
+            killed.wait()
+            both = [Console(obedient("", "--name", "live")) for _ in range(2)]
+            for console in both:
+                self.addCleanup(console.close)
+                console.expect("^ready$|hint: ")
+            winner, loser = sorted(both, key=lambda console: "hint: " in console.log)
+            self.assertEqual(loser.wait(), BAD_ARGUMENT)
+            self.assertEqual(loser.log, "strata: a virtual machine named live is running already\n"
+                                        "  hint: choose another --name\n")
+            self.assertEqual(self.ask(b'{"request": "status"}')["result"]["cpus"], 1)
+            winner.type("off\n")
+            self.assertEqual(winner.wait(), POWER_OFF)
+
     def test_the_name_is_free_again(self):
         machine = self.machine()
         machine.type("off\n")

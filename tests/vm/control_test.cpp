@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -176,6 +177,42 @@ TEST_F(ControlServer, ANameIsGivenOnce) {
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().message, "a virtual machine named web is running already");
     EXPECT_TRUE(exits("web")) << "the first goes on";
+}
+
+// A socket that its owner left behind: there, and nobody listens.
+void leave_stale_socket(const std::string& path) {
+    const FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+}
+
+TEST_F(ControlServer, OfManyThatStartAtOnceOneGetsTheName) {
+    constexpr std::size_t rounds = 500, starters = 2;
+    for (std::size_t round = 0; round < rounds; ++round) {
+        leave_stale_socket(folder_ + "/strata/machines/race.sock");
+        std::array<std::unique_ptr<EventLoop>, starters> loops;
+        std::array<Result<std::unique_ptr<Server>>, starters> servers;
+        std::atomic<std::size_t> ready = 0;
+        {
+            std::vector<std::jthread> threads;
+            for (std::size_t i = 0; i < starters; ++i) {
+                loops[i] = *EventLoop::create(clock_);
+                threads.emplace_back([&, i] {
+                    for (++ready; ready != starters;) { // without sleeping: to the microsecond together
+                    }
+                    servers[i] = Server::create(*loops[i], "race", [](auto) { return std::string(); });
+                });
+            }
+        }
+        EXPECT_EQ(std::ranges::count_if(servers, [](const auto& server) { return server.has_value(); }), 1);
+        for (const auto& server : servers) {
+            if (!server) {
+                EXPECT_EQ(server.error().message, "a virtual machine named race is running already");
+            }
+        }
+    }
 }
 
 TEST_F(ControlServer, OthersAreNotThere) {

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cerrno>
 #include <cstdlib>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +29,8 @@ std::string runtime_folder() {
     return ::getuid() == 0 ? "/run/strata" : "/tmp/strata-" + std::to_string(::getuid());
 }
 
+std::string socket_folder() { return runtime_folder() + "/machines"; }
+
 // A folder that nobody else can write to: in /tmp, another user may have been there first.
 Result<void> make_own_folder(const std::string& path) {
     constexpr mode_t owner_only = 0700, others_write = 0022;
@@ -48,17 +52,29 @@ Result<std::string> socket_path(std::string_view name) {
         return fail("'" + std::string(name) + "' is no name for a machine",
                     "use letters, digits, '.', '_' and '-', up to 40, a letter or digit first");
     }
-    return runtime_folder() + "/machines/" + std::string(name) + ".sock";
+    return socket_folder() + "/" + std::string(name) + ".sock";
 }
 
 Result<void> make_socket_folder() {
-    const std::string folder = runtime_folder();
-    for (const auto& each : {folder, folder + "/machines"}) {
+    for (const auto& each : {runtime_folder(), socket_folder()}) {
         if (auto made = make_own_folder(each); !made) {
             return made;
         }
     }
     return {};
+}
+
+Result<FileDescriptor> lock_socket_folder() {
+    const std::string path = socket_folder();
+    FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int locked = folder ? ::flock(folder.get(), LOCK_EX) : -1;
+    while (locked != 0 && errno == EINTR) {
+        locked = ::flock(folder.get(), LOCK_EX);
+    }
+    if (locked != 0) {
+        return fail_errno("lock", path);
+    }
+    return folder;
 }
 
 } // namespace strata::vm::control

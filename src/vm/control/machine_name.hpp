@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "base/file_descriptor.hpp"
 
 #include <string>
 #include <string_view>
@@ -16,5 +17,9 @@ namespace strata::vm::control {
 
 // Makes the folder of the sockets, for its owner alone; an error if somebody else could write to it.
 [[nodiscard]] Result<void> make_socket_folder();
+
+// Whoever has it is the only one that takes a name or a stale socket's place; others wait. It ends with the
+// descriptor, or with the process.
+[[nodiscard]] Result<FileDescriptor> lock_socket_folder();
 
 } // namespace strata::vm::control

@@ -40,6 +40,11 @@ Result<std::unique_ptr<Server>> Server::create(EventLoop& loop, const std::strin
     if (auto made = make_socket_folder(); !made) {
         return std::unexpected(made.error());
     }
+    // A socket is made in two steps: between them another machine would take it for a stale one.
+    const auto lock = lock_socket_folder();
+    if (!lock) {
+        return std::unexpected(lock.error());
+    }
     auto listener = listen_on_path(*path);
     if (!listener) {
         if (listener.error().code == EADDRINUSE) {
