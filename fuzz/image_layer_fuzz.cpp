@@ -48,7 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         };
         static_cast<void>(unpack_layer(target.get(), source, Digest::of("x"), "input",
                                        {.whiteouts = whiteouts,
-                                        .privileged = geteuid() == 0,
+                                        .owners = geteuid() == 0,
+                                        .devices = geteuid() == 0,
                                         .most_bytes = 1 << 20,
                                         .most_entries = 1000}));
         if (!remove_tree(place.directory.get(), "target") ||

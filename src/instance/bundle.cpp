@@ -1,6 +1,7 @@
 #include "instance/bundle.hpp"
 
 #include "base/beside.hpp"
+#include "image/store/unpacked.hpp"
 #include "instance/capabilities.hpp"
 #include "instance/seccomp_profile.hpp"
 
@@ -116,7 +117,8 @@ public:
             config["domainname"] = settings_.domainname;
         }
         linux_["namespaces"] = namespaces();
-        linux_["cgroupsPath"] = "/strata/" + id_;
+        // Who is not the host's root may at best make groups below its own.
+        linux_["cgroupsPath"] = (image::in_user_namespace() ? "strata-" : "/strata/") + id_;
         linux_["resources"] = resources();
         if (!settings_.sysctls.empty()) {
             linux_["sysctl"] = settings_.sysctls;
@@ -198,10 +200,13 @@ private:
 
     Json mounts() const {
         const char* system = settings_.privileged ? "rw" : "ro";
+        std::vector<std::string> terminals{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"};
+        if (image::is_privileged()) { // a namespace of one ID has no group for them
+            terminals.emplace_back("gid=5");
+        }
         Json list{mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
                   mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
-                  mount("/dev/pts", "devpts", "devpts",
-                        {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
+                  mount("/dev/pts", "devpts", "devpts", terminals),
                   mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", system}),
                   mount("/sys/fs/cgroup", "cgroup", "cgroup", {system, "nosuid", "noexec", "nodev"}),
                   mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"})};

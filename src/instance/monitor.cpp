@@ -1,6 +1,7 @@
 #include "instance/monitor.hpp"
 
 #include "base/file_descriptor.hpp"
+#include "instance/rootless/user_namespace.hpp"
 #include "instance/supervisor.hpp"
 
 #include <array>
@@ -39,6 +40,7 @@ constexpr char separator = '\n';
     for (const int fd : {3, 4}) {
         fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
+    stay_in_user_namespace(directory);
     static_cast<void>(chdir("/"));
     umask(0022);
     prctl(PR_SET_NAME, "strata-monitor");

@@ -3,6 +3,7 @@
 #include "base/copy_tree.hpp"
 #include "image/layer/tree_archive.hpp"
 #include "image/layer/unpack.hpp"
+#include "image/store/unpacked.hpp"
 #include "instance/root_filesystem.hpp"
 
 #include <algorithm>
@@ -213,7 +214,9 @@ Result<void> archive_in(int root, image::Source source, const std::string& targe
         return std::unexpected(directory.error());
     }
     return image::unpack_archive(directory->get(), std::move(source), "archive",
-                                 {.whiteouts = image::Whiteouts::none, .privileged = geteuid() == 0});
+                                 {.whiteouts = image::Whiteouts::none,
+                                  .owners = image::is_privileged(),
+                                  .devices = !image::in_user_namespace()});
 }
 
 Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,

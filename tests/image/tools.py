@@ -40,6 +40,7 @@ def run(*command, status=0, **options):
 
 class Host:
     """A user's directories of their own, and strata in them."""
+    prefix = () # words before each command
 
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="strata-image-"))
@@ -67,11 +68,11 @@ class Host:
 
     def strata(self, *arguments, status=0, **options):
         self.write_settings()
-        return run(STRATA, *arguments, status=status, env=self.environment, **options)
+        return run(*self.prefix, STRATA, *arguments, status=status, env=self.environment, **options)
 
     def start(self, *arguments):
         self.write_settings()
-        return subprocess.Popen([STRATA, *(str(a) for a in arguments)], env=self.environment, stdin=subprocess.DEVNULL,
+        return subprocess.Popen([*self.prefix, STRATA, *(str(a) for a in arguments)], env=self.environment, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def refused(self, *arguments, **options):
@@ -80,7 +81,7 @@ class Host:
 
     def refused_with(self, status, *arguments, **options):
         self.write_settings()
-        done = subprocess.run([STRATA, *(str(a) for a in arguments)], env=self.environment, capture_output=True,
+        done = subprocess.run([*self.prefix, STRATA, *(str(a) for a in arguments)], env=self.environment, capture_output=True,
                               text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, **options)
         if done.returncode != status:
             raise AssertionError(f"{arguments}: status {done.returncode}\n{done.stdout}\n{done.stderr}")

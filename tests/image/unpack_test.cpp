@@ -253,7 +253,7 @@ TEST_F(Unpacking, UsersMakeNoDevices) {
     Archive archive;
     archive.add("disk", S_IFBLK, [](archive_entry* e) { archive_entry_set_rdev(e, makedev(8, 0)); })
         .file("file");
-    expect_unpacked(archive, {.privileged = false});
+    expect_unpacked(archive, {.owners = false, .devices = false});
     EXPECT_FALSE(exists("disk"));
     EXPECT_TRUE(exists("file"));
 }

@@ -17,7 +17,7 @@ FLOORS = {
     "container": ["base"],
     "oci": ["container", "base"],
     "init": [],
-    "instance": ["container", "image", "base"],
+    "instance": ["container", "image", "backends", "base"],
     "cli": ["instance", "image", "vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

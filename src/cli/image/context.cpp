@@ -1,12 +1,19 @@
 #include "cli/image/context.hpp"
 
 #include "base/error.hpp"
+#include "instance/instances.hpp"
+#include "instance/rootless/user_namespace.hpp"
 
+#include <cstdlib>
 #include <fmt/format.h>
 
 namespace strata::cli {
 
 Result<Images> open_images(const std::string& directory) {
+    // Layers have files of subordinate IDs. Where users get no namespaces there are none.
+    const char* state = std::getenv("STRATA_STATE");
+    static_cast<void>(instance::enter_user_namespace(
+        state != nullptr && *state != '\0' ? state : instance::Instances::default_directory()));
     auto settings = image::Settings::load();
     if (!settings) {
         return std::unexpected(settings.error());

@@ -1,6 +1,7 @@
 #include "cli/instance/context.hpp"
 
 #include "base/error.hpp"
+#include "instance/rootless/user_namespace.hpp"
 
 #include <fmt/format.h>
 
@@ -18,6 +19,9 @@ void define_places(CLI::App& command, Places& places) {
 }
 
 Result<instance::Instances> open_instances(const Places& places) {
+    if (auto entered = instance::enter_user_namespace(places.directory); !entered) {
+        return std::unexpected(entered.error());
+    }
     auto store = image::Store::open(places.store);
     if (!store) {
         return std::unexpected(store.error());

@@ -204,7 +204,8 @@ Result<void> Cgroup::freeze(bool frozen) const {
     }
     const auto unified = paths_.find(unified_key);
     if (unified == paths_.end()) {
-        return fail("this host has no freezer for the container");
+        return fail("the container has no control group that could hold its processes",
+                    "without root one must be delegated to you: run strata in a group that is yours");
     }
     if (auto set = write_cgroup_file(unified->second, "cgroup.freeze", frozen ? "1" : "0"); !set) {
         return set;

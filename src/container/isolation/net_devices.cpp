@@ -236,4 +236,13 @@ Result<void> move_net_devices(pid_t pid, const std::vector<NetDevice>& devices) 
     return {};
 }
 
+Result<void> switch_on_loopback() {
+    const FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{.ifr_ifrn = {"lo"}, .ifr_ifru = {}};
+    request.ifr_flags = IFF_UP;
+    return ::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0
+               ? Result<void>{}
+               : fail_errno("switch on", "the loopback device");
+}
+
 } // namespace strata::container

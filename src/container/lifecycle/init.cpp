@@ -1,6 +1,7 @@
 #include "container/lifecycle/init.hpp"
 
 #include "container/isolation/id_maps.hpp"
+#include "container/isolation/net_devices.hpp"
 #include "container/isolation/sysctl.hpp"
 #include "container/kernel/procfs.hpp"
 #include "container/kernel/system_calls.hpp"
@@ -33,6 +34,11 @@ Result<void> make_namespaces(const InitPlan& plan) {
     }
     if (::unshare(flags) != 0) {
         return fail_errno("make", "the container's namespaces");
+    }
+    if (plan.config.has_new(CLONE_NEWNET)) {
+        if (auto up = switch_on_loopback(); !up) {
+            return up;
+        }
     }
     return plan.config.has_new(CLONE_NEWTIME) ? make_time_namespace(plan.config.time_offsets)
                                               : Result<void>{};

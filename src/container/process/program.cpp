@@ -38,12 +38,14 @@ Result<void> set_ids(const User& user, bool changeable_groups) {
         return fail("process.user.additionalGids cannot be set: this user namespace forbids changing groups");
     }
     if (::setresgid(user.gid, user.gid, user.gid) != 0) {
-        return fail_errno("become", "group " + std::to_string(user.gid), errno,
-                          errno == EINVAL ? "the ID is not in the user namespace's gidMappings" : "");
+        return fail_errno(
+            "become", "group " + std::to_string(user.gid), errno,
+            errno == EINVAL ? "the user namespace's gidMappings do not have the ID: see /etc/subgid" : "");
     }
     if (::setresuid(user.uid, user.uid, user.uid) != 0) {
-        return fail_errno("become", "user " + std::to_string(user.uid), errno,
-                          errno == EINVAL ? "the ID is not in the user namespace's uidMappings" : "");
+        return fail_errno(
+            "become", "user " + std::to_string(user.uid), errno,
+            errno == EINVAL ? "the user namespace's uidMappings do not have the ID: see /etc/subuid" : "");
     }
     return {};
 }

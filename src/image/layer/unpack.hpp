@@ -20,8 +20,8 @@ enum class Whiteouts {
 
 struct UnpackOptions {
     Whiteouts whiteouts = Whiteouts::overlay;
-    // Owners and devices, which only root can make, are the archive's; else the files are the caller's.
-    bool privileged = true;
+    // What only root can make: owners are the archive's, else the caller's; devices are made, else left out.
+    bool owners = true, devices = true;
     std::uint64_t most_bytes = 64ULL << 30; // of the archive uncompressed, and of its files with their holes
     std::uint64_t most_entries = 4'000'000;
 };

@@ -230,9 +230,11 @@ Result<Unpacker::Attributes> Unpacker::attributes_of(archive_entry* entry) {
 }
 
 Result<void> Unpacker::set_owner(const Place& place, const Attributes& attributes) const {
-    if (options_.privileged && fchownat(place.directory, place.name.c_str(), attributes.uid, attributes.gid,
-                                        AT_SYMLINK_NOFOLLOW) != 0) {
-        return fail_errno("set the owner of", place.name);
+    if (options_.owners && fchownat(place.directory, place.name.c_str(), attributes.uid, attributes.gid,
+                                    AT_SYMLINK_NOFOLLOW) != 0) {
+        return fail_errno(
+            "set the owner of", place.name, errno,
+            errno == EINVAL ? "your subordinate IDs do not reach so far: see /etc/subuid, /etc/subgid" : "");
     }
     return {};
 }
@@ -251,7 +253,7 @@ Result<void> Unpacker::set_xattrs(archive_entry* entry, const std::string& path)
         if (lsetxattr(path.c_str(), name, value, size, 0) == 0) {
             continue;
         }
-        const bool needed = attribute == "security.capability" && options_.privileged;
+        const bool needed = attribute == "security.capability" && options_.owners;
         if (needed || (errno != ENOTSUP && errno != EPERM && errno != EINVAL)) {
             return fail_errno(fmt::format("set the attribute {} of", attribute),
                               path.substr(path.rfind('/') + 1));
@@ -376,7 +378,7 @@ Result<void> Unpacker::make_other(archive_entry* entry, const Place& place) {
         if (type == AE_IFCHR && device == 0) {
             return fail("it is a character device 0:0, which overlayfs takes for a whiteout");
         }
-        if (is_device && !options_.privileged) {
+        if (is_device && !options_.devices) {
             return {}; // as other tools do: a user can make none, and could not use it
         }
         if (mknodat(place.directory, place.name.c_str(), type | 0600U, device) != 0 ||

@@ -6,9 +6,9 @@
 #include "image/registry/parallel.hpp"
 #include "image/store/lock.hpp"
 
-#include <cstdio>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fstream>
 #include <sys/stat.h>
 
 namespace strata::image {
@@ -57,6 +57,18 @@ Result<void> unpack_blob(const Store& store, const Descriptor& layer, const Dige
     return unpack_layer(directory, file_source(file->get(), name), diff_id, name, options);
 }
 
+// How many IDs this process's user namespace has: user_namespaces(7). The first has all.
+std::uint64_t mapped_ids() {
+    std::ifstream map("/proc/self/uid_map");
+    std::uint64_t inside = 0, outside = 0, count = 0, all = 0;
+    while (map >> inside >> outside >> count) {
+        all += count;
+    }
+    return all;
+}
+
+bool may_make_devices() { return is_privileged() && !in_user_namespace(); }
+
 class LayerUnpacker {
 public:
     LayerUnpacker(const Store& store, const Descriptor& layer, const Digest& diff_id, const Digest& chain)
@@ -86,7 +98,8 @@ private:
         const UnpackOptions options{.whiteouts = in_user_namespace() || !is_privileged()
                                                      ? Whiteouts::user_overlay
                                                      : Whiteouts::overlay,
-                                    .privileged = is_privileged()};
+                                    .owners = is_privileged(),
+                                    .devices = may_make_devices()};
         auto done = empty(directory);
         done = done ? unpack_blob(store_, layer_, diff_id_, directory, options) : done;
         if (done && rename(work_.c_str(), path_.c_str()) != 0) {
@@ -114,20 +127,9 @@ private:
 
 } // namespace
 
-bool is_privileged() { return geteuid() == 0; }
+bool is_privileged() { return geteuid() == 0 && mapped_ids() > 1; }
 
-bool in_user_namespace() {
-    static const bool result = [] {
-        std::FILE* map = std::fopen("/proc/self/uid_map", "re");
-        unsigned long inside = 0, outside = 0, count = 0;
-        const bool known = map != nullptr && std::fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3;
-        if (map != nullptr) {
-            std::fclose(map);
-        }
-        return known && !(inside == 0 && outside == 0 && count == UINT32_MAX);
-    }();
-    return result;
-}
+bool in_user_namespace() { return mapped_ids() != UINT32_MAX; }
 
 Result<std::vector<std::string>> unpack_image(const Store& store, const Image& image, Lease& lease) {
     const auto& ids = image.config.diff_ids;
@@ -155,7 +157,8 @@ Result<std::vector<std::string>> unpack_image(const Store& store, const Image& i
 }
 
 Result<void> unpack_image_into(const Store& store, const Image& image, int directory) {
-    const UnpackOptions options{.whiteouts = Whiteouts::apply, .privileged = is_privileged()};
+    const UnpackOptions options{
+        .whiteouts = Whiteouts::apply, .owners = is_privileged(), .devices = may_make_devices()};
     for (std::size_t i = 0; i < image.manifest.layers.size(); ++i) {
         if (auto done =
                 unpack_blob(store, image.manifest.layers[i], image.config.diff_ids[i], directory, options);
