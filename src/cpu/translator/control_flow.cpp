@@ -297,6 +297,7 @@ void BlockCompiler::poll_now() {
 // From the linear address in rCX to its code in R15, or to `miss`.
 void BlockCompiler::find_target(const Label& miss) {
     Label hit;
+    in_r14_ = 0;
     a.pext(a.r14, a.rcx, a.state(layout.jump_mask));
     a.mov(a.r15, a.qword[a.rsp + a.r14 * 8 + layout.jump_tags[static_cast<std::size_t>(view_)]]);
     a.lea(a.rcx, a.ptr[a.rcx + a.r15]);
