@@ -124,6 +124,9 @@ Cpu::Translation Cpu::enter(std::uint64_t linear, const Mapping& mapping, Access
     if (!mapping.global) {
         tlb_.filled(static_cast<unsigned>(rights), linear);
     }
+    if (direct_write) {
+        tlb_.writes_allowed(static_cast<unsigned>(rights), linear, page_of(mapping.physical));
+    }
     if (mapping.large) {
         tlb_.filled_large(linear);
     }

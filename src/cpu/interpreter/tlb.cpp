@@ -15,6 +15,7 @@ void Tlb::flush_all() {
     data_fills_.clear();
     fetch_fills_.clear();
     large_regions_.clear();
+    written_pages_.clear();
 }
 
 void Tlb::drop_if_local(TlbEntry entry) {
@@ -122,8 +123,18 @@ bool Tlb::invalidate(std::uint64_t linear) {
 }
 
 void Tlb::forbid_writes(memory::GuestPhysical page) {
+    const WrittenPages::Place place = written_pages_.take(page);
+    if (place == WrittenPages::nowhere) {
+        return;
+    }
     if (observer_ != nullptr) {
         observer_->writes_forbidden(page);
+    }
+    if (place != WrittenPages::anywhere) {
+        if (const TlbEntry entry = data_entry(place); page_of(entry.physical) == page) {
+            entry.write_tag = TlbEntry::none;
+        }
+        return;
     }
     for (TlbSet& set : data_) {
         for (unsigned i = 0; i < TlbSet::size; ++i) {

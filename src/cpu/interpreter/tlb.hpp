@@ -2,6 +2,7 @@
 // privilege.
 #pragma once
 
+#include "cpu/interpreter/written_pages.hpp"
 #include "memory/guest_memory.hpp"
 
 #include <algorithm>
@@ -297,6 +298,11 @@ public:
         data_fills_.add(static_cast<std::uint32_t>(rights * TlbSet::size + TlbSet::index(linear)));
     }
 
+    // After a slot got a write_tag for the physical page.
+    void writes_allowed(unsigned rights, std::uint64_t linear, memory::GuestPhysical page) {
+        written_pages_.add(page, static_cast<std::uint32_t>(rights * TlbSet::size + TlbSet::index(linear)));
+    }
+
     // After a slot got a part of a page larger than 4 KiB.
     void filled_large(std::uint64_t linear) { large_regions_.add(linear); }
 
@@ -315,6 +321,7 @@ public:
             entry.write_tag = wrong ? TlbEntry::none : saved.write_tag;
             entry.addend = saved.addend;
             entry.physical = saved.physical;
+            written_pages_.add(page_of(saved.physical), saved.place);
             data_fills_.add(saved.place);
         }
         for (const SavedSpace::Code& saved : from.code) {
@@ -344,6 +351,7 @@ private:
     FillList<std::uint32_t, 16384> data_fills_; // set number * TlbSet::size + index
     FillList<std::uint32_t, 1024> fetch_fills_; // likewise
     LargeRegions large_regions_;
+    WrittenPages written_pages_; // places likewise
 };
 
 } // namespace strata::cpu::interpreter
