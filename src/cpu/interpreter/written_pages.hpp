@@ -1,6 +1,7 @@
 // Where physical pages are written from without looking: which places of the TLB have a write_tag for one, as
 // far as it can be told by the page alone. So a page that comes to hold code is taken from the TLB without a
-// search through all of it: most such pages are written from one place, a kernel's map of all memory, or none.
+// search through all of it: most such pages are written from one place, a kernel's map of all memory, or
+// none.
 #pragma once
 
 #include "memory/guest_memory.hpp"

@@ -279,6 +279,7 @@ void BlockCompiler::poll_now() {
     a.L(nothing);
     a.L(*back);
     Link& link = make_link(rip());
+    link.polls = true;
     later([this, &link, out, back, borrowed = borrowed_] {
         Label none;
         a.L(*out);

@@ -34,6 +34,7 @@ struct Link {
     NativeBlock* to = nullptr;
     bool vectors_loaded = false; // at the jump
     bool plain = false;          // to the same place, translated without shared checks
+    bool polls = false;          // where a signal was seen
 };
 
 struct NativeBlock {
@@ -45,7 +46,8 @@ struct NativeBlock {
     interpreter::DataView view = interpreter::DataView::supervisor;
     bool user = false;
     bool uses_vectors = false;
-    bool plain = false; // each access has a check of its own
+    bool plain = false;  // each access has a check of its own
+    bool rolled = false; // a loop that would be unrolled if it were known to be busy
     std::vector<interpreter::Insn> insns;
     std::vector<Site> sites;       // one an instruction
     std::deque<RegionUse> regions; // they stay where they are

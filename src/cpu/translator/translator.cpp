@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t most_bytes_of_trace = 64 << 10; // of host code, slow paths and all
 constexpr std::size_t most_bytes_of_stubs = 16 << 10;
+constexpr std::uint32_t busy = ~std::uint32_t{0}; // Block::runs of a loop to be unrolled
 
 // RFLAGS' arithmetic bits as LAHF and SETO give them: AH and AL.
 std::uint32_t pack_flags(std::uint64_t arithmetic) {
@@ -44,7 +45,7 @@ void patch(std::uint8_t* at, const std::uint8_t* target) {
 
 Translator::Translator(Frame& frame, CodeMemory code, std::uint32_t runs_before_translation)
     : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)),
-      runs_before_translation_(runs_before_translation) {
+      runs_before_translation_(runs_before_translation), unrolls_at_once_(runs_before_translation == 1) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
     stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region});
     code_.take(assembler.getSize());
@@ -197,6 +198,9 @@ bool Translator::execute(Block& block) {
         auto* link = reinterpret_cast<Link*>(frame_.native.exit_link);
         if (link != nullptr) {
             cpu_.rip() = link->target;
+            if (link->polls && link->owner->rolled && link->owner->block != nullptr) {
+                unroll(*link->owner->block);
+            }
         }
         if (cpu_.block_ended_ || cpu_.attention() ||
             cpu_.code_mode_.size != interpreter::CodeMode::Size::bits64) {
@@ -233,7 +237,7 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
             return native;
         }
     }
-    if (!plain && ++block.runs < runs_before_translation_) {
+    if (!plain && block.runs < runs_before_translation_ && ++block.runs < runs_before_translation_) {
         return nullptr;
     }
     return translate(block, plain);
@@ -253,7 +257,8 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     const std::uint64_t linear = cpu_.rip();
     std::array<std::uint8_t, memory::page_size> bytes;
     std::memcpy(bytes.data(), host, bytes.size());
-    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, linear, !plain);
+    const bool unrolls = !plain && (unrolls_at_once_ || block.runs == busy);
+    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, linear, unrolls);
     block.granules |= trace_.granules();
     cpu_.mark_code(page, block.granules);
     if (trace_.instructions().empty() || block.key == Block::dead || !trace_.unchanged(bytes, host)) {
@@ -263,6 +268,7 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     native->linear = linear;
     native->user = cpu_.code_mode_.user;
     native->plain = plain;
+    native->rolled = !plain && !unrolls && trace_.loops();
     native->view = cpu_.code_mode_.data;
     native->page_id = page_id(linear, page);
     Assembler assembler(layout_, code_.next(), code_.left());
@@ -345,6 +351,13 @@ void Translator::drop(NativeBlock& native) {
         unlink(link);
     }
     native.block = nullptr;
+}
+
+// A signal, which comes at any time, found the processor in the loop: it spends time there. So that is worth
+// a longer translation, which takes longer to make.
+void Translator::unroll(Block& block) {
+    block.runs = busy;
+    discard(block);
 }
 
 void Translator::discard(Block& block) {

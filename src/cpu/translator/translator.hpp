@@ -19,7 +19,8 @@ namespace strata::cpu::translator {
 
 class Translator final : public interpreter::BlockAccelerator {
 public:
-    // `frame` outlives it. A block is translated when it is met for the given time without host code.
+    // `frame` outlives it. A block is translated when it is met for the given time without host code. If that
+    // is the first time, loops are unrolled at once, else when they are known to be busy.
     Translator(Frame& frame, CodeMemory code, std::uint32_t runs_before_translation);
     ~Translator() override;
     Translator(const Translator&) = delete;
@@ -50,6 +51,7 @@ private:
     void connect(Link* link, NativeBlock& to);
     void unlink(Link& link);
     void drop(NativeBlock& native);
+    void unroll(interpreter::Block& block);
     void start_anew();
     void look_at_state();
 
@@ -59,6 +61,7 @@ private:
     StateLayout layout_;
     CodeMemory code_;
     std::uint32_t runs_before_translation_;
+    bool unrolls_at_once_;
     Stubs stubs_;
     Trace trace_;
     std::size_t stubs_size_ = 0;
