@@ -3,6 +3,7 @@
 #include "base/atomic_file.hpp"
 #include "base/copy_tree.hpp"
 #include "base/file_descriptor.hpp"
+#include "instance/network/user_mode.hpp"
 
 #include <fcntl.h>
 #include <filesystem>
@@ -37,18 +38,21 @@ std::string hosts_text(const Instance& instance, const std::vector<std::string>&
 
 // The host's, but for servers on the host's own loopback, which a container cannot reach.
 std::string resolver_text(const Settings& settings) {
-    const bool own_network = settings.network == "bridge";
+    const bool own_network = settings.network == "bridge" || settings.network == "user";
     std::string text, servers;
     std::ifstream file("/etc/resolv.conf");
     for (std::string line; std::getline(file, line);) {
         const bool server = line.starts_with("nameserver");
         const bool loopback =
             line.find(" 127.") != std::string::npos || line.find(" ::1") != std::string::npos;
-        if (server && settings.dns.empty() && !(own_network && loopback)) {
+        if (server && settings.dns.empty() && settings.network != "user" && !(own_network && loopback)) {
             servers += line + "\n";
         } else if (!server && !(line.starts_with("search") && !settings.dns_search.empty())) {
             text += line + "\n";
         }
+    }
+    if (settings.network == "user" && settings.dns.empty()) { // it asks the host's
+        servers = fmt::format("nameserver {}\n", user_name_server);
     }
     for (const auto& server : settings.dns) {
         servers += "nameserver " + server + "\n";

@@ -63,7 +63,7 @@ struct Settings {
 
     std::vector<MountPoint> mounts{};
     std::uint64_t shm_size = 64U << 20;
-    std::string network{"bridge"}; // "none", "host", "bridge", or "container:ID"
+    std::string network{"bridge"}; // "none", "host", "bridge", "user", or "container:ID"
     std::vector<Port> ports{};
     std::vector<std::string> exposed_ports{}; // of the image and the user: "80/tcp"
     std::vector<std::string> dns{}, dns_search{}, hosts{};

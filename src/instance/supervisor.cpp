@@ -115,10 +115,7 @@ void Supervisor::record_end() {
     instance_.exit_code = exit_code_.value_or(255);
     instance_.finished = std::time(nullptr);
     static_cast<void>(runtime_.remove(id_));
-    if (ports_ > 0) {
-        ::kill(ports_, SIGKILL); // reaped as what else the container leaves
-        ports_ = 0;
-    }
+    ports_ = {};
     if (const auto instances = open_state()) {
         static_cast<void>(instances->save_state(instance_));
         disconnect_network(*instances, instance_);

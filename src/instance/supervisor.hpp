@@ -74,7 +74,7 @@ private:
     std::optional<LogWriter> log_{};
     std::optional<Connection> network_{};
     std::optional<int> exit_code_{};
-    pid_t ports_ = 0; // the process that passes on what comes to published ports
+    HelperProcess ports_{}; // passes on what comes to published ports
 };
 
 } // namespace strata::instance

@@ -194,10 +194,13 @@ Result<void> Supervisor::start_container() {
         return saved;
     }
     if (!instance_.settings.ports.empty() && !network_->address.empty()) {
-        if (auto published = publish_ports(instance_.settings.ports, network_->address, ports_); !published) {
+        const int space = instance_.settings.network == "user" ? network_->handle.get() : -1;
+        auto published = publish_ports(instance_.settings.ports, network_->address, space);
+        if (!published) {
             instance_.status = Status::created;
-            return published;
+            return std::unexpected(published.error());
         }
+        ports_ = std::move(*published);
         static_cast<void>(instances->save_settings(instance_)); // the ports that were free
     }
     if (auto started = runtime_.start(id_); !started) {

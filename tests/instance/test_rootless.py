@@ -1,8 +1,11 @@
 """Containers of a user who is not root, with subordinate IDs and without."""
 import os
 import signal
-import subprocess
+import socket
+import stat
+import threading
 import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from containers import ContainerTest
@@ -10,11 +13,13 @@ from tools import Host, run
 
 USER, FIRST, COUNT = 54321, 700000, 65536
 
-# Who the user is, and what is granted to it, is so in a mount namespace of the command alone.
+# Who the user is, and what is granted to it, is so in a mount namespace of the command alone. There users may open
+# /dev/net/tun, as they may on any desktop.
 BECOME = """
 set -e
 touch /etc/subuid /etc/subgid
 for file in passwd subuid subgid; do mount --bind "$STRATA_TEST_HOST/$file" "/etc/$file"; done
+mount --bind "$STRATA_TEST_HOST/tun" /dev/net/tun
 exec setpriv --reuid $STRATA_TEST_USER --regid $STRATA_TEST_USER --clear-groups "$@"
 """
 
@@ -29,6 +34,8 @@ class User(Host):
         (self / "passwd").write_text(Path("/etc/passwd").read_text() + f"tester:x:{USER}:{USER}::{self.directory}:/bin/sh\n")
         for name in ("subuid", "subgid"):
             (self / name).write_text(f"tester:{FIRST}:{COUNT}\n" if granted else "")
+        os.mknod(self / "tun", 0o666 | stat.S_IFCHR, os.makedev(10, 200))
+        os.chmod(self / "tun", 0o666)
         self.environment.update(STRATA_TEST_HOST=str(self.directory), STRATA_TEST_USER=str(USER))
         for name in ("STRATA_STORE", "STRATA_STATE", "XDG_DATA_HOME"):
             self.environment.pop(name, None)
@@ -120,6 +127,91 @@ class Rootless(RootlessTest):
         self.assertIn("delegated to you", refusal)
         name = self.start_box("sleep", "1000")
         self.assertIn("delegated to you", self.host.refused("pause", name))
+
+
+class Served(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"x" * 3_000_000)
+
+    def log_message(self, *_):
+        pass
+
+
+class UserNetwork(RootlessTest):
+    """The network of a container without root: what the user reaches, but for the host's own loopback."""
+
+    def serve(self, address):
+        server = ThreadingHTTPServer((address, 0), Served)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server.server_port
+
+    def add_address(self):
+        """An address that this host has besides its loopback."""
+        device, address = f"stt{os.getpid()}", f"198.18.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+        run("ip", "link", "add", device, "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", device)
+        run("ip", "addr", "add", f"{address}/32", "dev", device)
+        run("ip", "link", "set", device, "up")
+        return address
+
+    def helpers(self):
+        """The processes that serve this test's networks."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                if (place / "comm").read_text().strip() in ("strata-net", "strata-ports") and \
+                        str(self.host.directory) in (place / "environ").read_text():
+                    found.append(place.name)
+            except OSError:
+                pass # it ended meanwhile
+        return found
+
+    def test_reaches_what_the_user_reaches(self):
+        address = self.add_address()
+        port = self.serve(address)
+        fetch = ["wget", "-q", "-O", "-", f"http://{address}:{port}/"]
+        self.assertEqual(len(self.strata("run", "--rm", "box", *fetch)), 3_000_000)
+        seen = self.strata("run", "--rm", "box", "sh", "-c", "ip -4 addr show eth0; cat /etc/resolv.conf /etc/hosts").strip()
+        self.assertIn("inet 10.0.2.15/24", seen)
+        self.assertIn("nameserver 10.0.2.3", seen)
+        self.assertRegex(seen, r"10\.0\.2\.15\t[0-9a-f]{12}")
+
+    def test_loopback_stays_the_hosts(self):
+        port = self.serve("127.0.0.1")
+        for address in ("10.0.2.2", "127.0.0.1"):
+            self.strata("run", "--rm", "box", "wget", "-q", "-O", "-", f"http://{address}:{port}/", status=1)
+
+    def test_published_ports(self):
+        server = self.strata("run", "-d", "-p", "127.0.0.1::80", "box", "sh", "-c",
+                             "echo served > /tmp/index.html; httpd -f -p 80 -h /tmp").strip()
+        self.strata("exec", server, "sh", "-c", "until wget -q -O /dev/null http://127.0.0.1/index.html; do sleep 0.1; done")
+        place = self.strata("port", server).split(" -> ")[1].strip()
+        self.assertEqual(run("curl", "-sf", f"http://{place}/index.html"), "served\n")
+        self.assertEqual(self.strata("inspect", "-f", "{{.NetworkSettings.IPAddress}}", server), "10.0.2.15\n")
+        self.assertEqual(self.strata("run", "--rm", "--network", f"container:{server}", "box", "wget", "-q", "-O", "-",
+                                     "http://127.0.0.1/index.html"), "served\n")
+        self.assertEqual(len(self.helpers()), 2)
+        self.strata("rm", "-f", server)
+        with socket.socket() as probe:
+            self.assertNotEqual(probe.connect_ex(("127.0.0.1", int(place.split(":")[1]))), 0)
+        self.wait_for(lambda: self.helpers() == [])
+
+    def test_helpers_have_no_privileges(self):
+        self.strata("run", "-d", "-p", "127.0.0.1::80", "box", "sleep", "1000")
+        for process in self.helpers():
+            status = Path(f"/proc/{process}/status").read_text()
+            for line in ("CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"):
+                self.assertIn(line, status)
+
+    def test_what_needs_root_is_refused(self):
+        self.assertIn("use --network user", self.host.refused_with(125, "run", "--rm", "--network", "bridge", "box", "true"))
+        low = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+        if low > 80:
+            self.assertIn("from 1024 on", self.host.refused_with(126, "run", "--rm", "-p", "127.0.0.1:80:80", "box", "true"))
 
 
 class Shared(RootlessTest):

@@ -42,6 +42,8 @@ SlirpConfig network(const UserNetOptions& options) {
     config.vprefix_len = 64;
     config.vhost6 = ipv6("fec0::2");
     config.vnameserver6 = ipv6("fec0::3");
+    config.if_mtu = config.if_mru = options.mtu;
+    config.disable_host_loopback = !options.host_loopback;
     config.vhostname = options.hostname.empty() ? nullptr : options.hostname.c_str();
     return config;
 }

@@ -14,8 +14,10 @@
 namespace strata::backends {
 
 struct UserNetOptions {
-    std::vector<PortForward> forwards;
-    std::string hostname; // what DHCP tells the guest; empty: nothing
+    std::vector<PortForward> forwards{};
+    std::string hostname{};    // what DHCP tells the guest; empty: nothing
+    unsigned mtu = 1500;       // bytes of a packet without its Ethernet header; the stack takes up to 65521
+    bool host_loopback = true; // whether the gateway's address leads to the host's own 127.0.0.1
 };
 
 [[nodiscard]] Result<std::unique_ptr<NetBackend>> create_user_net(EventLoop& loop,

@@ -51,7 +51,7 @@ void define_create(CLI::App& command, CreateOptions& o) {
          {"-w,--workdir", &o.working_directory, "Where it runs", "DIR"},
          {"--hostname", &o.hostname, "Host name", "NAME"},
          {"--domainname", &o.domainname, "NIS domain name", "NAME"},
-         {"--net,--network", &o.network, "Network (a machine: user, none)",
+         {"--net,--network", &o.network, "Network; bridge, without root user (a machine: user, none)",
           "user|bridge|none|host|container:NAME"},
          {"-m,--memory", &o.memory, "Memory (a machine without it: 512M)", "SIZE"},
          {"--memory-swap", &o.memory_swap, "Memory and swap together; -1 without end", "SIZE"},

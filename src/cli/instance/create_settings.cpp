@@ -2,6 +2,7 @@
 #include "cli/instance/create_options.hpp"
 
 #include "cli/instance/option_values.hpp"
+#include "image/store/unpacked.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -178,12 +179,16 @@ Result<void> add_security(const CreateOptions& options, Settings& settings) {
 }
 
 Result<void> add_network(const CreateOptions& options, const image::RunConfig& image, Settings& settings) {
-    settings.network = options.network.empty() || options.network == "default" ? "bridge" : options.network;
+    settings.network = options.network;
+    if (settings.network.empty() || settings.network == "default") {
+        settings.network = image::in_user_namespace() ? "user" : "bridge";
+    }
     const bool known = settings.network == "none" || settings.network == "host" ||
-                       settings.network == "bridge" || settings.network.starts_with("container:");
+                       settings.network == "bridge" || settings.network == "user" ||
+                       settings.network.starts_with("container:");
     if (!known) {
         return fail(fmt::format("there is no network '{}'", settings.network),
-                    "use bridge, none, host or container:NAME");
+                    "use bridge, user, none, host or container:NAME");
     }
     for (const auto& text : options.publish) {
         auto port = parse_port(text);

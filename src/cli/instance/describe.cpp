@@ -1,6 +1,7 @@
 #include "cli/instance/describe.hpp"
 
 #include "instance/network/bridge.hpp"
+#include "instance/network/user_mode.hpp"
 #include "instance/volumes.hpp"
 
 #include <algorithm>
@@ -187,11 +188,16 @@ json mounts_of(const Instances& instances, const Settings& settings) {
 }
 
 json network_of(const Instance& instance) {
-    const bool bridge = instance.alive() && instance.settings.network == "bridge";
-    const std::string address = bridge ? instance.address : "";
-    json network{{"IPAddress", address},
-                 {"IPPrefixLen", bridge ? instance::bridge_prefix : 0},
-                 {"Gateway", bridge ? instance::bridge_gateway() : ""}};
+    json network{{"IPAddress", ""}, {"IPPrefixLen", 0}, {"Gateway", ""}};
+    if (instance.alive() && instance.settings.network == "bridge") {
+        network = {{"IPAddress", instance.address},
+                   {"IPPrefixLen", instance::bridge_prefix},
+                   {"Gateway", instance::bridge_gateway()}};
+    } else if (instance.alive() && instance.settings.network == "user") {
+        network = {{"IPAddress", instance.address},
+                   {"IPPrefixLen", instance::user_prefix},
+                   {"Gateway", instance::user_gateway}};
+    }
     json settings = network;
     settings["Ports"] = instance.alive() ? ports_of(instance.settings, true) : json::object();
     settings["Networks"] = {{instance.settings.network, network}};

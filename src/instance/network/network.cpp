@@ -1,6 +1,8 @@
 #include "instance/network/network.hpp"
 
+#include "image/store/unpacked.hpp"
 #include "instance/network/bridge.hpp"
+#include "instance/network/user_mode.hpp"
 
 #include <fmt/format.h>
 
@@ -21,7 +23,17 @@ Result<Connection> connect_network(const Instances& instances, const Instance& i
         return Connection{.namespace_path = fmt::format("/proc/{}/ns/net", owner->pid),
                           .address = owner->address};
     }
-    return network == "bridge" ? connect_bridge(instances, instance) : Connection{};
+    if (network == "user") {
+        return connect_user();
+    }
+    if (network != "bridge") {
+        return Connection{};
+    }
+    auto bridge = connect_bridge(instances, instance);
+    if (!bridge && bridge.error().code == EPERM && image::in_user_namespace()) {
+        bridge.error().hint = "without root there is no bridge: use --network user";
+    }
+    return bridge;
 }
 
 void disconnect_network(const Instances& instances, const Instance& instance) {

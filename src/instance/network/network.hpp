@@ -2,6 +2,7 @@
 #pragma once
 
 #include "instance/instances.hpp"
+#include "instance/network/helper_process.hpp"
 
 #include <string>
 
@@ -14,9 +15,10 @@ struct Connection {
     std::string address{};        // of the container, "" for none
     std::string address6{};       // likewise
     FileDescriptor handle{};      // keeps the namespace while the container is made
+    HelperProcess server{};       // "user": the other end of its device
 };
 
-// "none" and "host" need nothing; "container:ID" joins another's; "bridge" is made.
+// "none" and "host" need nothing; "container:ID" joins another's; "bridge" and "user" are made.
 [[nodiscard]] Result<Connection> connect_network(const Instances& instances, const Instance& instance);
 void disconnect_network(const Instances& instances, const Instance& instance);
 

@@ -6,14 +6,13 @@
 #include <arpa/inet.h>
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <map>
 #include <memory>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
 namespace strata::instance {
@@ -62,7 +61,8 @@ Result<FileDescriptor> listen_on(Port& port) {
     if (!socket || (tcp && setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
         bind(socket.get(), address, place->size) != 0 || (tcp && listen(socket.get(), SOMAXCONN) != 0)) {
         return fail_errno("publish port", fmt::format("{}/{}", port.host, port.protocol), errno,
-                          "another program may have the port: use another one");
+                          errno == EACCES ? "without root use a port from 1024 on"
+                                          : "another program may have the port: use another one");
     }
     getsockname(socket.get(), address, &place->size);
     port.host =
@@ -250,40 +250,27 @@ private:
 
 } // namespace
 
-Result<void> publish_ports(std::vector<Port>& ports, const std::string& address, pid_t& process) {
+Result<HelperProcess> publish_ports(std::vector<Port>& ports, const std::string& address, int space) {
     std::vector<FileDescriptor> listeners;
+    std::vector<int> kept;
     for (auto& port : ports) {
         auto listener = listen_on(port);
         if (!listener) {
             return std::unexpected(listener.error());
         }
+        kept.push_back(listener->get());
         listeners.push_back(std::move(*listener));
     }
-    const pid_t parent = getpid();
-    process = fork();
-    if (process < 0) {
-        return fail_errno("publish", "ports");
+    if (space >= 0) {
+        kept.push_back(space);
     }
-    if (process == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        prctl(PR_SET_NAME, "strata-ports");
-        if (getppid() != parent) {
-            _exit(0);
+    return HelperProcess::start("strata-ports", kept, [&] {
+        // What listens stays where it is; what is made from now on is there.
+        if (space < 0 || setns(space, CLONE_NEWNET) == 0) {
+            drop_privileges();
+            Proxy(std::move(listeners), ports, address).run();
         }
-        // Nothing else of the monitor's: its lock would be held on.
-        std::vector<int> kept;
-        for (const auto& listener : listeners) {
-            kept.push_back(listener.get());
-        }
-        const long most = sysconf(_SC_OPEN_MAX);
-        for (int fd = 3; fd < most && fd < 4096; ++fd) {
-            if (std::find(kept.begin(), kept.end(), fd) == kept.end()) {
-                close(fd);
-            }
-        }
-        Proxy(std::move(listeners), ports, address).run();
-    }
-    return {};
+    });
 }
 
 } // namespace strata::instance

@@ -2,17 +2,17 @@
 // host's firewall sees them as what they are, connections to the host.
 #pragma once
 
+#include "instance/network/helper_process.hpp"
 #include "instance/settings.hpp"
 
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 namespace strata::instance {
 
-// Listens on the ports, for which 0 becomes a free one, and passes what comes on to `address`. The process
-// that does so ends with this one.
-[[nodiscard]] Result<void> publish_ports(std::vector<Port>& ports, const std::string& address,
-                                         pid_t& process);
+// Listens on the ports, for which 0 becomes a free one, and passes what comes on to `address`: from this
+// host, or from inside the network namespace `space` unless that is -1.
+[[nodiscard]] Result<HelperProcess> publish_ports(std::vector<Port>& ports, const std::string& address,
+                                                  int space);
 
 } // namespace strata::instance

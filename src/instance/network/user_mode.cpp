@@ -1,0 +1,124 @@
+#include "instance/network/user_mode.hpp"
+
+#include "backends/net/user.hpp"
+#include "base/event_loop.hpp"
+#include "container/process/console.hpp"
+#include "instance/in_child.hpp"
+#include "instance/network/netlink.hpp"
+
+#include <array>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+namespace strata::instance {
+namespace {
+
+constexpr auto device = "eth0";
+constexpr Address network = 10U << 24 | 2U << 8, own_address = network + 15, gateway = network + 2;
+constexpr unsigned mtu = 65520; // nothing on the way is smaller: a large packet costs what a small one does
+constexpr std::size_t longest_frame = 65536;
+constexpr int most_frames = 64; // at one time, so that the stack's sockets have their turn
+
+// The device whose other end is a descriptor: Documentation/networking/tuntap.rst of the kernel.
+Result<FileDescriptor> make_tap() {
+    FileDescriptor tap(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    ifreq request{};
+    std::strcpy(request.ifr_name, device);
+    request.ifr_flags = IFF_TAP | IFF_NO_PI;
+    if (!tap || ioctl(tap.get(), TUNSETIFF, &request) != 0) {
+        return fail_errno(
+            "make a network device with", "/dev/net/tun", errno,
+            "load the kernel's module tun and let users open it (mode 0666); or use --network none");
+    }
+    const FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    request.ifr_mtu = mtu;
+    if (ioctl(socket.get(), SIOCSIFMTU, &request) != 0) {
+        return fail_errno("set the packet size of", device);
+    }
+    return tap;
+}
+
+// Makes a network for this process, which leaves its own, and sends its device and its namespace.
+Result<void> send_network(int socket) {
+    if (unshare(CLONE_NEWNET) != 0) {
+        return fail_errno("make", "a network namespace");
+    }
+    const auto tap = make_tap();
+    const auto inside = Netlink::open(NETLINK_ROUTE);
+    const FileDescriptor space(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (!tap || !inside || !space) {
+        return !tap      ? std::unexpected(tap.error())
+               : !inside ? std::unexpected(inside.error())
+                         : fail_errno("open", "a network namespace");
+    }
+    auto done = inside->switch_on("lo");
+    done = done ? inside->add_address(device, own_address, user_prefix) : done;
+    done = done ? inside->switch_on(device) : done;
+    done = done ? inside->add_default_route(gateway) : done;
+    done = done ? container::send_descriptor(socket, tap->get(), "tap") : done;
+    return done ? container::send_descriptor(socket, space.get(), "net") : done;
+}
+
+// Carries frames between the device and the stack.
+void serve(int tap) {
+    drop_privileges();
+    const Clock clock;
+    const auto loop = EventLoop::create(clock);
+    auto stack = loop ? backends::create_user_net(**loop, {.mtu = mtu, .host_loopback = false})
+                      : std::unexpected(loop.error());
+    if (!stack) {
+        return;
+    }
+    (*stack)->set_receiver([tap](std::span<const std::byte> frame) {
+        // What the device does not take now is lost, as on a wire.
+        static_cast<void>(write(tap, frame.data(), frame.size()) < 0);
+        return true;
+    });
+    (*loop)->watch(tap, EPOLLIN, [tap, &stack](std::uint32_t) {
+        std::array<std::byte, longest_frame> frame{};
+        for (int i = 0; i < most_frames; ++i) {
+            const auto size = read(tap, frame.data(), frame.size());
+            if (size <= 0) {
+                break;
+            }
+            (*stack)->send({frame.data(), static_cast<std::size_t>(size)});
+        }
+    });
+    (*loop)->run();
+}
+
+} // namespace
+
+Result<Connection> connect_user() {
+    std::array<int, 2> ends{};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+        return fail_errno("make", "a socket pair");
+    }
+    const FileDescriptor ours(ends[0]), theirs(ends[1]);
+    if (auto made = in_child([&] { return send_network(theirs.get()); }); !made) {
+        return std::unexpected(made.error());
+    }
+    const auto tap = container::receive_descriptor(ours.get());
+    auto space = tap ? container::receive_descriptor(ours.get()) : std::unexpected(tap.error());
+    if (!space) {
+        return std::unexpected(space.error());
+    }
+    auto stack = HelperProcess::start("strata-net", {tap->get()}, [&] { serve(tap->get()); });
+    if (!stack) {
+        return std::unexpected(stack.error());
+    }
+    return Connection{.namespace_path = fmt::format("/proc/{}/fd/{}", getpid(), space->get()),
+                      .address = user_address,
+                      .handle = std::move(*space),
+                      .server = std::move(*stack)};
+}
+
+} // namespace strata::instance

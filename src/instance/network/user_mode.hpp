@@ -1,0 +1,15 @@
+// The network of containers without root: a TCP/IP stack in a process of the monitor's (libslirp), which
+// reaches what the user reaches, with the user's own sockets. A container is 10.0.2.15; nothing of the host's
+// own loopback network can be reached from it.
+#pragma once
+
+#include "instance/network/network.hpp"
+
+namespace strata::instance {
+
+inline constexpr auto user_address = "10.0.2.15", user_gateway = "10.0.2.2", user_name_server = "10.0.2.3";
+inline constexpr unsigned user_prefix = 24;
+
+[[nodiscard]] Result<Connection> connect_user();
+
+} // namespace strata::instance
