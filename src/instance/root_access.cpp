@@ -219,12 +219,25 @@ Result<void> archive_in(int root, image::Source source, const std::string& targe
                                   .devices = !image::in_user_namespace()});
 }
 
-Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,
-                                                          const Instance& instance) {
+Result<void> knows_changes(const Instances& instances, const Instance& instance) {
     if (!instance.settings.rootfs.empty()) {
         return fail(
             fmt::format("container {} runs in a directory of the host, which has no image to compare with",
                         instance.name));
+    }
+    if (is_copied(instances, instance)) {
+        return fail(fmt::format("the files of container {} are a copy of its image, since this host has no "
+                                "overlayfs for them: what was changed is not known",
+                                instance.name),
+                    "strata export writes all of them");
+    }
+    return {};
+}
+
+Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,
+                                                          const Instance& instance) {
+    if (auto known = knows_changes(instances, instance); !known) {
+        return std::unexpected(known.error());
     }
     Comparison comparison(instance.settings.layers);
     comparison.compare(instances.path(instance, "upper"), "", false);

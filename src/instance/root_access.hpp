@@ -25,6 +25,9 @@ namespace strata::instance {
 // Unpacks an archive, compressed or not, into a directory of the container, which is there.
 [[nodiscard]] Result<void> archive_in(int root, image::Source source, const std::string& target);
 
+// That what a container changed in its image's files is known: where its layers were copied it is not.
+[[nodiscard]] Result<void> knows_changes(const Instances& instances, const Instance& instance);
+
 // What the container changed in its image's files: "A /new", "C /changed", "D /gone".
 [[nodiscard]] Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,
                                                                         const Instance& instance);

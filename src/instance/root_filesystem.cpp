@@ -81,7 +81,9 @@ Result<void> copy_layers(const Instances& instances, const Instance& instance, c
             return fail_errno("make", flat);
         }
     }
-    if (mount(flat.c_str(), root.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    mount_attr no_devices{.attr_set = MOUNT_ATTR_NODEV, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
+    if (mount(flat.c_str(), root.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+        mount_setattr(AT_FDCWD, root.c_str(), 0, &no_devices, sizeof no_devices) != 0) {
         return fail_errno("mount the root of container", instance.name);
     }
     return {};
@@ -105,7 +107,7 @@ Result<std::string> mount_root(const Instances& instances, const Instance& insta
         return instance.settings.rootfs;
     }
     const auto root = instances.path(instance, "root");
-    const bool was_copied = access(instances.path(instance, "flat").c_str(), F_OK) == 0;
+    const bool was_copied = is_copied(instances, instance);
     auto mounted = was_copied ? Result<void>(fail("copied", {})) : mount_overlay(instances, instance, root);
     if (!mounted && (was_copied || mounted.error().code == ENODEV || mounted.error().code == EINVAL)) {
         mounted = copy_layers(instances, instance, root);
@@ -114,6 +116,10 @@ Result<std::string> mount_root(const Instances& instances, const Instance& insta
         return std::unexpected(mounted.error());
     }
     return root;
+}
+
+bool is_copied(const Instances& instances, const Instance& instance) {
+    return access(instances.path(instance, "flat").c_str(), F_OK) == 0;
 }
 
 void unmount_root(const std::string& path) { umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); }

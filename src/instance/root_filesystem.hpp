@@ -13,6 +13,9 @@ namespace strata::instance {
 // copied, once.
 [[nodiscard]] Result<std::string> mount_root(const Instances& instances, const Instance& instance);
 
+// Whether its layers were copied.
+[[nodiscard]] bool is_copied(const Instances& instances, const Instance& instance);
+
 // Unmounts what is mounted at an instance's root/, if anything is.
 void unmount_root(const std::string& path);
 

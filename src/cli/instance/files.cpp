@@ -174,6 +174,9 @@ Result<int> commit(const instance::Instances& instances, Commit& options) {
     if (!found) {
         return std::unexpected(found.error());
     }
+    if (auto known = instance::knows_changes(instances, *found); !known) {
+        return std::unexpected(known.error());
+    }
     std::optional<image::Reference> name;
     if (!options.image.empty()) {
         auto reference = image::Reference::parse(options.image);
