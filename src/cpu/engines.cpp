@@ -20,8 +20,10 @@ constexpr EngineInfo table[] = {
      translator::unavailable, translator::create_engine},
     {"interpreter", "runs every instruction by itself, on any host: the reference",
      [] { return std::string(); }, interpreter::create_engine},
-    {"translator-eager", "the translator, for tests: translates each block before it first runs",
-     translator::unavailable, translator::create_eager_engine},
+    {"translator-checked", "the translator, for tests: proves all code safe before it runs",
+     translator::unavailable, translator::create_checked_engine},
+    {"translator-eager", "likewise, and translates each block before it first runs", translator::unavailable,
+     translator::create_eager_engine},
     {"lockstep", "the translator and behind it the interpreter, to find where they differ; one processor",
      translator::unavailable, lockstep::create_engine},
 };

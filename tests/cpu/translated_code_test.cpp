@@ -15,8 +15,9 @@ constexpr std::uint64_t code_at = 0x40'1000;
 
 class TranslatedCode : public ::testing::Test {
 protected:
-    // The guest's instructions, each followed by what it becomes.
+    // The guest's instructions, each followed by what it becomes. All of it keeps within bounds.
     std::string translate(std::span<const std::uint8_t> code) {
+        EXPECT_EQ(listing_.escape(code, code_at, [](auto) {}), std::nullopt);
         std::string text;
         for (const ListedInstruction& instruction : listing_.translate(code, code_at, false)) {
             text += instruction.text + '\n';

@@ -38,6 +38,13 @@ class Memory(unittest.TestCase):
             self.assertEqual(translated, 20, "the machine has no memory for translated code")
 
 
+class Checked(unittest.TestCase):
+    def test_all_code_of_a_boot_is_proved_safe(self):
+        with Guest("cloud", ["--engine", "translator-checked", "--cpus", "1", "--net", "none"]) as guest:
+            guest.check("for i in $(seq 200); do cat /proc/uptime >/dev/null; done; head -c 3000000 /dev/zero | md5sum")
+            self.assertEqual(guest.power_off(), 0)
+
+
 class Counts(unittest.TestCase):
     def test_what_is_translated_and_what_is_left(self):
         with Folder() as folder, patch.dict(os.environ, XDG_RUNTIME_DIR=str(folder)), \

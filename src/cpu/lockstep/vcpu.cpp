@@ -8,7 +8,8 @@
 namespace strata::cpu::lockstep {
 namespace {
 
-constexpr std::uint32_t runs_before_translation = 30;
+// More is translated, and so compared, than is worth it for speed.
+constexpr translator::Policy policy{.runs_before_translation = 30, .unrolls_at_once = true, .checks = false};
 constexpr std::uint64_t instructions_between_forgetting = 4'000'000;
 constexpr auto longest_stretch = std::chrono::microseconds(1000); // about; so far it may be to a difference
 
@@ -25,7 +26,7 @@ LockstepVcpu::LockstepVcpu(memory::GuestMemory& memory, memory::GuestMemory& cop
                            Bus& bus)
     : memory_(memory), device_writes_(memory), bus_(bus, device_writes_, clock, time_),
       shared_(memory, time_), frame_(new_frame(shared_, config, bus_)),
-      translator_(*frame_, std::move(code), runs_before_translation), memories_(memory, copy),
+      translator_(*frame_, std::move(code), policy), memories_(memory, copy),
       follower_(copy, memories_, config),
       timer_([this](const std::stop_token& stop) { end_stretches(stop); }) {
     memory_.set_write_observer(&device_writes_);

@@ -54,6 +54,7 @@ StateLayout::StateLayout(Frame& frame) {
     missed_at = at(native.missed_at);
     scratch = {at(native.scratch[0]), at(native.scratch[1])};
     kept = at(native.kept);
+    end = at(frame) + static_cast<int>(sizeof(Frame));
     for (unsigned i = 0; i < pointers.size(); ++i) {
         pointers[i] = at(native.pointers[i]);
     }

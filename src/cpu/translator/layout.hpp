@@ -45,6 +45,7 @@ struct StateLayout {
     int missed, missed_at, filled, filled_end, list_bits, both_lists, sign;
     std::array<int, 2> scratch;
     int kept;
+    int end; // of all state
     std::array<int, 8> pointers;
     std::array<int, 2> fetch_ids;                        // supervisor, user
     std::array<int, 4> jump_tags, jump_targets;          // by DataView

@@ -2,6 +2,7 @@
 
 #include "cpu/empty_bus.hpp"
 #include "cpu/translator/block_compiler.hpp"
+#include "cpu/translator/host_check.hpp"
 #include "cpu/translator/state_names.hpp"
 
 #include <Zydis/Zydis.h>
@@ -19,9 +20,9 @@ std::uint64_t nothing(interpreter::Cpu*, const Site*) { return 0; }
 std::uint64_t no_region(interpreter::Cpu*, RegionUse*) { return 0; }
 
 // Disassembles host code with names instead of addresses.
-class HostCode {
+class Disassembly {
 public:
-    HostCode(const StateNames& names, const Stubs& stubs, std::span<const std::uint8_t* const> starts)
+    Disassembly(const StateNames& names, const Stubs& stubs, std::span<const std::uint8_t* const> starts)
         : names_(names), starts_(starts) {
         stubs_[stubs.interpret] = "interpret";
         stubs_[stubs.load_vectors] = "load_vectors";
@@ -99,6 +100,14 @@ private:
     ZydisFormatter formatter_{};
 };
 
+NativeBlock block_at(std::uint64_t address, bool user) {
+    NativeBlock block;
+    block.linear = address;
+    block.user = user;
+    block.view = user ? interpreter::DataView::user : interpreter::DataView::supervisor;
+    return block;
+}
+
 std::string guest_text(const TraceInstruction& instruction) {
     std::array<char, 128> text;
     ZydisFormatter formatter;
@@ -124,32 +133,51 @@ Listing::Listing(const x86::Model& model, const x86::Model& host)
 
 Listing::~Listing() = default;
 
-std::vector<ListedInstruction> Listing::translate(std::span<const std::uint8_t> code, std::uint64_t address,
-                                                  bool user) {
-    constexpr std::uint8_t hlt = 0xF4; // ends the trace
+struct Listing::Translation {
+    Translation(Listing& listing, std::uint64_t address, bool user)
+        : assembler(listing.layout_, listing.host_code_.data() + listing.stubs_size_,
+                    listing.host_code_.size() - listing.stubs_size_),
+          native(block_at(address, user)),
+          compiler(assembler, listing.stubs_, listing.frame_->native.regions, listing.host_, true, native) {}
+
+    Trace trace;
+    Assembler assembler;
+    NativeBlock native;
+    BlockCompiler compiler;
+};
+
+std::array<std::uint8_t, memory::page_size> Listing::page_of(std::span<const std::uint8_t> code,
+                                                             std::uint64_t address) {
+    constexpr std::uint8_t hlt = 0xF4;
     std::array<std::uint8_t, memory::page_size> page{};
     const std::size_t offset = address % memory::page_size;
     std::ranges::copy(code, page.begin() + static_cast<std::ptrdiff_t>(offset));
     if (offset + code.size() < page.size()) {
         page[offset + code.size()] = hlt;
     }
-    frame_->native.regions.clear();
-    Assembler assembler(layout_, host_code_.data() + stubs_size_, host_code_.size() - stubs_size_);
-    NativeBlock native;
-    native.linear = address;
-    native.user = user;
-    native.view = user ? interpreter::DataView::user : interpreter::DataView::supervisor;
+    return page;
+}
+
+void Listing::compile(Translation& translation, std::span<const std::uint8_t> page, std::uint64_t address,
+                      bool user) {
     const interpreter::CodeMode mode{
         .size = interpreter::CodeMode::Size::bits64, .real_or_v86 = false, .user = user};
-    Trace trace;
-    trace.find(decoder_, mode, page, address, true);
-    BlockCompiler compiler(assembler, stubs_, frame_->native.regions, host_, true, native);
-    compiler.compile(trace);
+    translation.trace.find(decoder_, mode, page, address, true);
+    translation.compiler.compile(translation.trace);
+}
+
+std::vector<ListedInstruction> Listing::translate(std::span<const std::uint8_t> code, std::uint64_t address,
+                                                  bool user) {
+    const auto page = page_of(code, address);
+    frame_->native.regions.clear();
+    Translation translation(*this, address, user);
+    compile(translation, page, address, user);
     const StateNames names(layout_);
-    const HostCode host(names, stubs_, compiler.starts());
+    const Disassembly host(names, stubs_, translation.compiler.starts());
     std::vector<ListedInstruction> listed;
-    for (std::size_t i = 0; i < trace.instructions().size(); ++i) {
-        const TraceInstruction& instruction = trace.instructions()[i];
+    const auto instructions = translation.trace.instructions();
+    for (std::size_t i = 0; i < instructions.size(); ++i) {
+        const TraceInstruction& instruction = instructions[i];
         if (instruction.rip == address + code.size()) {
             continue; // HLT
         }
@@ -158,6 +186,17 @@ std::vector<ListedInstruction> Listing::translate(std::span<const std::uint8_t> 
             {instruction.rip, {bytes, bytes + instruction.insn.length}, guest_text(instruction), host.of(i)});
     }
     return listed;
+}
+
+std::optional<std::string> Listing::escape(std::span<const std::uint8_t> code, std::uint64_t address,
+                                           const std::function<void(std::span<std::uint8_t>)>& tamper) {
+    frame_->native.regions.clear();
+    Translation translation(*this, address, false);
+    compile(translation, page_of(code, address), address, false);
+    const std::uint8_t* end = translation.assembler.here();
+    tamper({translation.native.entry, end});
+    return find_escape({layout_, stubs_, translation.native, translation.trace.instructions(),
+                        translation.compiler.traps(), end});
 }
 
 } // namespace strata::cpu::translator

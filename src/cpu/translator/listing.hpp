@@ -10,8 +10,11 @@
 #include "cpu/translator/trace.hpp"
 #include "cpu/x86/model.hpp"
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,7 +48,19 @@ public:
     [[nodiscard]] std::vector<ListedInstruction> translate(std::span<const std::uint8_t> code,
                                                            std::uint64_t address, bool user);
 
+    // What find_escape() says of the host code, after somebody has changed it.
+    [[nodiscard]] std::optional<std::string>
+    escape(std::span<const std::uint8_t> code, std::uint64_t address,
+           const std::function<void(std::span<std::uint8_t>)>& tamper);
+
 private:
+    struct Translation;
+    // The guest's page that holds the code at `address`, followed by HLT, which ends the trace.
+    static std::array<std::uint8_t, memory::page_size> page_of(std::span<const std::uint8_t> code,
+                                                               std::uint64_t address);
+    void compile(Translation& translation, std::span<const std::uint8_t> page, std::uint64_t address,
+                 bool user);
+
     const x86::Model& model_;
     const x86::Model& host_;
     Clock clock_{0};

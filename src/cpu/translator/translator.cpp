@@ -4,12 +4,15 @@
 #include "cpu/interpreter/shared.hpp"
 #include "cpu/translator/block_compiler.hpp"
 #include "cpu/translator/host.hpp"
+#include "cpu/translator/host_check.hpp"
 #include "cpu/translator/traps.hpp"
 #include "cpu/x86/mxcsr.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <fmt/format.h>
 #include <utility>
 
 namespace strata::cpu::translator {
@@ -43,9 +46,8 @@ void patch(std::uint8_t* at, const std::uint8_t* target) {
 
 } // namespace
 
-Translator::Translator(Frame& frame, CodeMemory code, std::uint32_t runs_before_translation)
-    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)),
-      runs_before_translation_(runs_before_translation), unrolls_at_once_(runs_before_translation == 1) {
+Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy)
+    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)), policy_(policy) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
     stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region});
     code_.take(assembler.getSize());
@@ -237,7 +239,8 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
             return native;
         }
     }
-    if (!plain && block.runs < runs_before_translation_ && ++block.runs < runs_before_translation_) {
+    if (!plain && block.runs < policy_.runs_before_translation &&
+        ++block.runs < policy_.runs_before_translation) {
         return nullptr;
     }
     return translate(block, plain);
@@ -257,7 +260,7 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     const std::uint64_t linear = cpu_.rip();
     std::array<std::uint8_t, memory::page_size> bytes;
     std::memcpy(bytes.data(), host, bytes.size());
-    const bool unrolls = !plain && (unrolls_at_once_ || block.runs == busy);
+    const bool unrolls = !plain && (policy_.unrolls_at_once || block.runs == busy);
     trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, linear, unrolls);
     block.granules |= trace_.granules();
     cpu_.mark_code(page, block.granules);
@@ -274,6 +277,9 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     Assembler assembler(layout_, code_.next(), code_.left());
     BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
     compiler.compile(trace_);
+    if (policy_.checks) {
+        check(*native, compiler.traps(), assembler.here());
+    }
     code_.take(assembler.getSize());
     for (std::size_t i = 0; i < native->sites.size(); ++i) {
         const TraceInstruction& instruction = trace_.instructions()[i];
@@ -290,6 +296,14 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
     blocks_.push_back(std::move(native));
     return blocks_.back().get();
+}
+
+void Translator::check(const NativeBlock& native, std::span<const Trap> traps,
+                       const std::uint8_t* end) const {
+    if (const auto escape = find_escape({layout_, stubs_, native, trace_.instructions(), traps, end})) {
+        fmt::print(stderr, "strata: the translation of {:#x} is not safe: {}\n", native.linear, *escape);
+        std::abort();
+    }
 }
 
 std::uint32_t Translator::page_id(std::uint64_t linear, memory::GuestPhysical physical) {

@@ -17,11 +17,16 @@
 
 namespace strata::cpu::translator {
 
+struct Policy {
+    std::uint32_t runs_before_translation; // how often a block is met without host code before it gets some
+    bool unrolls_at_once;                  // loops, else when they are known to be busy
+    bool checks; // find_escape() judges all code before it runs: the process ends if there is any
+};
+
 class Translator final : public interpreter::BlockAccelerator {
 public:
-    // `frame` outlives it. A block is translated when it is met for the given time without host code. If that
-    // is the first time, loops are unrolled at once, else when they are known to be busy.
-    Translator(Frame& frame, CodeMemory code, std::uint32_t runs_before_translation);
+    // `frame` outlives it.
+    Translator(Frame& frame, CodeMemory code, const Policy& policy);
     ~Translator() override;
     Translator(const Translator&) = delete;
     Translator& operator=(const Translator&) = delete;
@@ -45,6 +50,7 @@ private:
     [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
     [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
     [[nodiscard]] std::uint32_t page_id(std::uint64_t linear, memory::GuestPhysical physical);
+    void check(const NativeBlock& native, std::span<const struct Trap> traps, const std::uint8_t* end) const;
     void add_traps(std::span<const struct Trap> traps);
     [[nodiscard]] bool runnable(const NativeBlock& native) const;
     void enter(const NativeBlock& native);
@@ -60,8 +66,7 @@ private:
     interpreter::Cpu& cpu_;
     StateLayout layout_;
     CodeMemory code_;
-    std::uint32_t runs_before_translation_;
-    bool unrolls_at_once_;
+    Policy policy_;
     Stubs stubs_;
     Trace trace_;
     std::size_t stubs_size_ = 0;

@@ -15,8 +15,8 @@ constexpr std::size_t eager_code_size = std::size_t{2} << 20;  // for tests: so 
 
 class TranslatorVcpu final : public Vcpu, public CountingVcpu {
 public:
-    TranslatorVcpu(std::unique_ptr<Frame> frame, CodeMemory code, std::uint32_t runs_before_translation)
-        : frame_(std::move(frame)), translator_(*frame_, std::move(code), runs_before_translation) {}
+    TranslatorVcpu(std::unique_ptr<Frame> frame, CodeMemory code, const Policy& policy)
+        : frame_(std::move(frame)), translator_(*frame_, std::move(code), policy) {}
 
     Exit run() override { return frame_->cpu.run(); }
 
@@ -48,9 +48,8 @@ private:
 class TranslatorEngine final : public Engine {
 public:
     TranslatorEngine(memory::GuestMemory& memory, const Clock& clock, std::string_view name,
-                     std::uint32_t runs_before_translation, std::size_t code_size)
-        : shared_(memory, clock), name_(name), runs_before_translation_(runs_before_translation),
-          code_size_(code_size) {}
+                     const Policy& policy, std::size_t code_size)
+        : shared_(memory, clock), name_(name), policy_(policy), code_size_(code_size) {}
 
     [[nodiscard]] std::string_view name() const override { return name_; }
 
@@ -62,27 +61,34 @@ public:
         install_trap_handler();
         // For overwrite: most of the frame's stack is never touched.
         std::unique_ptr<Frame> frame(new Frame(shared_, config, bus));
-        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code), runs_before_translation_);
+        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code), policy_);
     }
 
 private:
     interpreter::Shared shared_;
     std::string_view name_;
-    std::uint32_t runs_before_translation_;
+    Policy policy_;
     std::size_t code_size_;
 };
+
+// Translating an instruction costs about as much as interpreting it a hundred times, and what runs that often
+// may never run again: of 30 to 1600, a system starts fastest with 200.
+constexpr Policy usual{.runs_before_translation = 200, .unrolls_at_once = false, .checks = false};
+constexpr Policy checked{.runs_before_translation = 200, .unrolls_at_once = false, .checks = true};
+constexpr Policy eager{.runs_before_translation = 1, .unrolls_at_once = true, .checks = true};
 
 } // namespace
 
 Result<std::unique_ptr<Engine>> create_engine(memory::GuestMemory& memory, const Clock& clock) {
-    // Translating an instruction costs about as much as interpreting it a hundred times, and what runs that
-    // often may never run again: of 30 to 1600, a system starts fastest with 200.
-    constexpr std::uint32_t runs = 200;
-    return std::make_unique<TranslatorEngine>(memory, clock, "translator", runs, usual_code_size);
+    return std::make_unique<TranslatorEngine>(memory, clock, "translator", usual, usual_code_size);
+}
+
+Result<std::unique_ptr<Engine>> create_checked_engine(memory::GuestMemory& memory, const Clock& clock) {
+    return std::make_unique<TranslatorEngine>(memory, clock, "translator-checked", checked, usual_code_size);
 }
 
 Result<std::unique_ptr<Engine>> create_eager_engine(memory::GuestMemory& memory, const Clock& clock) {
-    return std::make_unique<TranslatorEngine>(memory, clock, "translator-eager", 1, eager_code_size);
+    return std::make_unique<TranslatorEngine>(memory, clock, "translator-eager", eager, eager_code_size);
 }
 
 } // namespace strata::cpu::translator
