@@ -183,8 +183,9 @@ int run_machine(const Options& options, const CLI::App& command) {
         const std::string engine = (*machine)->engine();
         const bool may_switch = !config->name.empty();
         const bool generates_code = engine.starts_with("translator") || engine == "lockstep";
-        if (auto confined = vm::confine(
-                {.generates_code = may_switch || generates_code, .kvm = may_switch || engine == "kvm"});
+        const bool uses_kvm = engine == "kvm" || engine == "lockstep-kvm";
+        if (auto confined =
+                vm::confine({.generates_code = may_switch || generates_code, .kvm = may_switch || uses_kvm});
             !confined) {
             return report(confined.error(), failure);
         }

@@ -10,7 +10,7 @@
 
 namespace strata::cpu {
 
-class EmptyBus final : public Bus {
+class EmptyBus : public Bus {
 public:
     std::uint32_t read_port(std::uint16_t, unsigned) override { return ~0U; }
 

@@ -2,6 +2,7 @@
 #include "cpu/engine.hpp"
 #include "cpu/interpreter/vcpu.hpp"
 #include "cpu/kvm/engine.hpp"
+#include "cpu/lockstep/checked_engine.hpp"
 #include "cpu/lockstep/engine.hpp"
 #include "cpu/translator/host.hpp"
 #include "cpu/translator/vcpu.hpp"
@@ -26,6 +27,8 @@ constexpr EngineInfo table[] = {
      translator::create_eager_engine},
     {"lockstep", "the translator and behind it the interpreter, to find where they differ; one processor",
      translator::unavailable, lockstep::create_engine},
+    {"lockstep-kvm", "the interpreter, and the host's processor that checks it in samples; one processor",
+     kvm::unavailable, lockstep::create_checked_engine},
 };
 
 } // namespace

@@ -19,7 +19,22 @@ Result<void> Vm::create_control() {
 }
 
 control::Status Vm::status() const {
-    return {.engine = engine(), .cpu = config_.cpu, .cpus = config_.cpus, .memory = config_.memory};
+    return {.engine = engine(),
+            .cpu = config_.cpu,
+            .cpus = config_.cpus,
+            .memory = config_.memory,
+            .paused = held_};
+}
+
+Result<void> Vm::set_paused(bool paused) {
+    if (debugger_) {
+        return fail("a machine with --gdb is paused by its debugger");
+    }
+    if (paused != held_) {
+        held_ = paused;
+        paused ? pause() : resume();
+    }
+    return {};
 }
 
 std::vector<ExitsByEngine> Vm::exits() const {

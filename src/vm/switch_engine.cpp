@@ -121,6 +121,9 @@ Result<void> Vm::switch_engine(const std::string& name) {
     if (name == before) {
         return {};
     }
+    if (held_) {
+        return fail("a paused machine stays on its engine", "strata unpause lets it go on");
+    }
     if (auto checked = check_switch(name); !checked) {
         return checked;
     }

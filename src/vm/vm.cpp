@@ -293,7 +293,9 @@ void Vm::restart() {
             end(ExitStatus::failure, booted.error().message);
             return;
         }
-        resume();
+        if (!held_) {
+            resume();
+        }
     }
 }
 

@@ -76,6 +76,7 @@ private:
     [[nodiscard]] control::Status status() const override;
     [[nodiscard]] std::vector<ExitsByEngine> exits() const override;
     [[nodiscard]] Result<void> switch_engine(const std::string& name) override;
+    [[nodiscard]] Result<void> set_paused(bool paused) override;
     [[nodiscard]] Result<void> check_switch(const std::string& name) const;
     [[nodiscard]] bool pause_with_whole_states();
     void leave_engine();
@@ -122,6 +123,7 @@ private:
     std::vector<std::string> announcements_;
     std::atomic<bool> panicked_ = false;
     bool ending_ = false; // control loop's thread
+    bool held_ = false;   // by its user; control loop's thread
     RunResult result_;    // control loop's thread
 };
 

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import socket
+import time
 import unittest
 from unittest.mock import patch
 
@@ -41,7 +42,8 @@ class Named(unittest.TestCase):
     def test_status(self):
         self.machine("--cpu", "x86-64-v2")
         self.assertEqual(self.ask(b'{"request": "status"}'),
-                         {"result": {"engine": ENGINE[1], "cpu": "x86-64-v2", "cpus": 1, "memory": 16 << 20}})
+                         {"result": {"engine": ENGINE[1], "cpu": "x86-64-v2", "cpus": 1, "memory": 16 << 20,
+                                     "paused": False}})
 
     def test_without_an_engine_it_gets_the_best_that_is_here(self):
         """And is told once what it was not given."""
@@ -78,7 +80,23 @@ class Named(unittest.TestCase):
         console = Console(obedient("", "--name", "live", "--gdb", f"unix:{self.runtime}/gdb"))
         self.addCleanup(console.close)
         console.expect("waiting for GDB")
+        self.fails("a machine with --gdb is paused by its debugger$", "pause", "live")
         self.fails("a machine with --gdb stays on its engine$", "engine", "switch", "live", "translator")
+
+    def test_a_paused_machine_stands_still(self):
+        machine = self.machine()
+        for _ in range(2): # what is so already is no error
+            done = strata("pause", "live")
+            self.assertEqual((done.returncode, done.stdout), (0, "live\n"), done.stderr)
+        machine.type("say=later\n")
+        time.sleep(0.5)
+        self.assertFalse(machine.has_more())
+        self.fails("a paused machine stays on its engine\n  hint: ", "engine", "switch", "live", "translator")
+        self.assertTrue(self.ask(b'{"request": "status"}')["result"]["paused"])
+        self.assertEqual(strata("unpause", "live").stdout, "live\n")
+        machine.expect("later")
+        machine.type("off\n")
+        self.assertEqual(machine.wait(), POWER_OFF)
 
     def test_nobody_of_that_name(self):
         for command in (("stats", "live"), ("engine", "switch", "live", "kvm")):

@@ -27,9 +27,10 @@ using nlohmann::json;
 class FakeMachine final : public Machine {
 public:
     std::string engine = "interpreter";
+    bool paused = false;
 
     [[nodiscard]] Status status() const override {
-        return {.engine = engine, .cpu = "max", .cpus = 2, .memory = 4096};
+        return {.engine = engine, .cpu = "max", .cpus = 2, .memory = 4096, .paused = paused};
     }
 
     [[nodiscard]] std::vector<ExitsByEngine> exits() const override { return {{{"kvm", {{"port", 3}}}}, {}}; }
@@ -39,6 +40,11 @@ public:
             return fail("there is no steam", "try coal");
         }
         engine = name;
+        return {};
+    }
+
+    [[nodiscard]] Result<void> set_paused(bool wanted) override {
+        paused = wanted;
         return {};
     }
 };
@@ -51,7 +57,8 @@ json ask(std::string_view request) {
 TEST(ControlRequests, Status) {
     EXPECT_EQ(
         ask(R"({"request": "status"})"),
-        json::parse(R"({"result": {"engine": "interpreter", "cpu": "max", "cpus": 2, "memory": 4096}})"));
+        json::parse(
+            R"({"result": {"engine": "interpreter", "cpu": "max", "cpus": 2, "memory": 4096, "paused": false}})"));
 }
 
 TEST(ControlRequests, Stats) {
@@ -63,6 +70,16 @@ TEST(ControlRequests, SwitchEngine) {
     EXPECT_EQ(ask(R"({"request": "switch-engine", "engine": "kvm"})")["result"]["engine"], "kvm");
     EXPECT_EQ(ask(R"({"request": "switch-engine", "engine": "steam"})"),
               json::parse(R"({"error": {"message": "there is no steam", "hint": "try coal"}})"));
+}
+
+TEST(ControlRequests, PauseAndResume) {
+    FakeMachine machine;
+    for (const auto& [request, paused] : {std::pair{R"({"request": "pause"})", true},
+                                          {R"({"request": "pause"})", true},
+                                          {R"({"request": "resume"})", false}}) {
+        EXPECT_EQ(json::parse(answer(machine, request))["result"]["paused"], paused);
+        EXPECT_EQ(machine.paused, paused);
+    }
 }
 
 TEST(ControlRequests, ThatAreNoneGetAnError) {
@@ -166,6 +183,10 @@ TEST_F(ControlServer, AnswersItsClient) {
     ASSERT_TRUE(counts) << counts.error().message;
     EXPECT_EQ(counts->at(0).at("kvm").at("port"), 3U);
     EXPECT_TRUE(switch_engine("web", "translator"));
+    EXPECT_TRUE(is_running("web"));
+    EXPECT_FALSE(is_running("mail"));
+    EXPECT_TRUE(set_paused("web", true));
+    EXPECT_TRUE(machine_.paused);
     const auto refused = switch_engine("web", "steam");
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().message, "there is no steam");

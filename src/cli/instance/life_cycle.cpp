@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "instance/life_cycle.hpp"
 #include "instance/monitor.hpp"
+#include "vm/control/client.hpp"
 
 #include <cerrno>
 #include <fmt/format.h>
@@ -22,6 +23,15 @@ struct Names {
 void define(CLI::App& command, Names& options) {
     command.add_option("CONTAINER", options.names, "Name, ID, or the beginning of an ID")->required();
     command.footer("Example:\n  strata " + command.get_name() + " web");
+}
+
+void define_pause(CLI::App& command, Names& options) {
+    command
+        .add_option("INSTANCE", options.names,
+                    "A container's name, ID, or the beginning of an ID; a machine's --name")
+        ->required();
+    command.footer("A machine's clock stands still, too: its guest does not notice.\nExample:\n  strata " +
+                   command.get_name() + " web");
 }
 
 void define_start(CLI::App& command, Names& options) {
@@ -83,10 +93,23 @@ Result<int> kill(const instance::Instances& instances, Names& options) {
                           [&](const auto& each) { return instance::kill(instances, each, *signal); });
 }
 
+// Containers and machines have names of different kinds; where both have one, it is the container's.
 template <bool paused>
 Result<int> set_paused(const instance::Instances& instances, Names& options) {
-    return for_each_named(instances, options.names,
-                          [&](const auto& each) { return instance::pause(instances, each, paused); });
+    int status = success;
+    std::vector<std::string> containers;
+    for (const auto& name : options.names) {
+        if (instances.find(name) || !vm::control::is_running(name)) {
+            containers.push_back(name);
+        } else if (const auto done = vm::control::set_paused(name, paused); done) {
+            fmt::print("{}\n", name);
+        } else {
+            status = report(done.error(), failure);
+        }
+    }
+    const auto others = for_each_named(
+        instances, containers, [&](const auto& each) { return instance::pause(instances, each, paused); });
+    return others && *others == success ? Result<int>(status) : others;
 }
 
 Result<int> wait(const instance::Instances& instances, Names& options) {
@@ -138,9 +161,9 @@ void add_life_cycle(CLI::App& root, Outcome& outcome) {
     add_instance_command<Names>(root, outcome, "stop", "Stop containers", define_stop, stop);
     add_instance_command<Names>(root, outcome, "restart", "Stop and start containers", define_stop, restart);
     add_instance_command<Names>(root, outcome, "kill", "Send containers a signal", define_kill, kill);
-    add_instance_command<Names>(root, outcome, "pause", "Hold the processes of containers", define,
+    add_instance_command<Names>(root, outcome, "pause", "Hold containers or virtual machines", define_pause,
                                 set_paused<true>);
-    add_instance_command<Names>(root, outcome, "unpause", "Let them go on", define, set_paused<false>);
+    add_instance_command<Names>(root, outcome, "unpause", "Let them go on", define_pause, set_paused<false>);
     add_instance_command<Names>(root, outcome, "wait",
                                 "Wait for the end of containers, and show their exit codes", define, wait);
     add_instance_command<Names>(root, outcome, "rm", "Remove containers", define_rm, remove);

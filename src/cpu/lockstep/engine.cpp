@@ -45,9 +45,7 @@ private:
 } // namespace
 
 Result<std::unique_ptr<Engine>> create_engine(memory::GuestMemory& memory, const Clock& clock) {
-    const auto slots = memory.slots();
-    auto copy = slots.size() == 1 ? memory::GuestMemory::create(memory.size())
-                                  : memory::GuestMemory::create(memory.size(), slots.front().size);
+    auto copy = new_copy(memory);
     if (!copy) {
         return std::unexpected(copy.error());
     }

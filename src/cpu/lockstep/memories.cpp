@@ -13,6 +13,12 @@ namespace strata::cpu::lockstep {
 using memory::GuestPhysical;
 using memory::page_size;
 
+Result<std::unique_ptr<memory::GuestMemory>> new_copy(const memory::GuestMemory& memory) {
+    const auto slots = memory.slots();
+    return slots.size() == 1 ? memory::GuestMemory::create(memory.size())
+                             : memory::GuestMemory::create(memory.size(), slots.front().size);
+}
+
 void Memories::copy() {
     for (memory::GuestMemory* memory : {&leader_, &follower_}) {
         for (const GuestPhysical page : memory->take_dirty()) {

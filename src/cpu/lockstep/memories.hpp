@@ -5,11 +5,15 @@
 #include "memory/guest_memory.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 namespace strata::cpu::lockstep {
+
+// Empty memory of the same size and in the same places.
+[[nodiscard]] Result<std::unique_ptr<memory::GuestMemory>> new_copy(const memory::GuestMemory& memory);
 
 class Memories {
 public:

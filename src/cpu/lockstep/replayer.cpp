@@ -36,12 +36,12 @@ void Replayer::begin(const Stretch& stretch) {
 
 const BusCall& Replayer::answer(const BusCall& asked) {
     if (finished()) {
-        throw OtherCall{"only the interpreter: " + description(asked)};
+        throw OtherCall{"only the one that follows: " + description(asked)};
     }
     const BusCall& call = stretch_->calls[next_];
     if (!call.asks_the_same(asked)) {
         throw OtherCall{
-            fmt::format("the translator: {}; the interpreter: {}", description(call), description(asked))};
+            fmt::format("the one that leads: {}; the other: {}", description(call), description(asked))};
     }
     ++next_;
     for (const DeviceWrite& write : call.writes) {

@@ -14,7 +14,7 @@ struct OtherCall {
     std::string what;
 };
 
-class Replayer final : public Bus {
+class Replayer : public Bus {
 public:
     // `time` is what the processor sees, `memory` what devices write to.
     Replayer(memory::GuestMemory& memory, Clock& time) : memory_(memory), time_(time) {}

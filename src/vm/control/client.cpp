@@ -105,6 +105,15 @@ Result<void> switch_engine(const std::string& machine, const std::string& engine
     return {};
 }
 
+Result<void> set_paused(const std::string& machine, bool paused) {
+    if (auto answer = ask(machine, {{"request", paused ? "pause" : "resume"}}); !answer) {
+        return std::unexpected(answer.error());
+    }
+    return {};
+}
+
+bool is_running(const std::string& machine) { return connect_to(machine).has_value(); }
+
 Result<std::vector<ExitsByEngine>> exits(const std::string& machine) {
     const auto answer = ask(machine, {{"request", "stats"}});
     if (!answer) {

@@ -17,7 +17,11 @@ json to_json(const Error& error) {
 
 json status_of(const Machine& machine) {
     const Status status = machine.status();
-    return {{"engine", status.engine}, {"cpu", status.cpu}, {"cpus", status.cpus}, {"memory", status.memory}};
+    return {{"engine", status.engine},
+            {"cpu", status.cpu},
+            {"cpus", status.cpus},
+            {"memory", status.memory},
+            {"paused", status.paused}};
 }
 
 json stats_of(const Machine& machine) {
@@ -26,6 +30,10 @@ json stats_of(const Machine& machine) {
         vcpus.push_back({{"exits", exits}});
     }
     return {{"vcpus", vcpus}};
+}
+
+json status_after(const Machine& machine, const Result<void>& done) {
+    return done ? json{{"result", status_of(machine)}} : to_json(done.error());
 }
 
 json carry_out(Machine& machine, const json& request) {
@@ -37,8 +45,10 @@ json carry_out(Machine& machine, const json& request) {
         return {{"result", stats_of(machine)}};
     }
     if (name == "switch-engine" && request.contains("engine") && request["engine"].is_string()) {
-        const auto done = machine.switch_engine(request["engine"].get<std::string>());
-        return done ? json{{"result", status_of(machine)}} : to_json(done.error());
+        return status_after(machine, machine.switch_engine(request["engine"].get<std::string>()));
+    }
+    if (name == "pause" || name == "resume") {
+        return status_after(machine, machine.set_paused(name == "pause"));
     }
     return to_json({"no such request", R"(as in {"request": "status"})"});
 }

@@ -15,6 +15,7 @@ struct Status {
     std::string engine, cpu;
     unsigned cpus;
     std::uint64_t memory; // bytes
+    bool paused;
 };
 
 // The machine, as requests reach it. On the control loop's thread.
@@ -26,6 +27,8 @@ public:
     [[nodiscard]] virtual std::vector<ExitsByEngine> exits() const = 0;
     // The machine stands still for the time that it takes, and goes on on the other engine.
     [[nodiscard]] virtual Result<void> switch_engine(const std::string& name) = 0;
+    // Holds the machine and its clock, or lets them go on.
+    [[nodiscard]] virtual Result<void> set_paused(bool paused) = 0;
 };
 
 // Carries out a request and returns the answer, both a JSON object in one line.
