@@ -17,11 +17,11 @@ struct Group {
 
 void add_commands(CLI::App& root, Outcome& outcome) {
     const Group groups[] = {
-        {"Containers and virtual machines", {add_run}},
+        {"Containers and virtual machines", {add_run, add_stats}},
         {"Containers",
-         {add_create, add_ps, add_exec, add_logs, add_life_cycle, add_container_files, add_update,
+         {add_create, add_ps, add_exec, add_logs, add_life_cycle, add_container_files, add_update, add_events,
           add_volume}},
-        {"Virtual machines", {add_disk, add_engine, add_stats, add_engines, add_cpus, add_devices}},
+        {"Virtual machines", {add_disk, add_engine, add_engines, add_cpus, add_devices}},
         {"Images",
          {add_pull, add_push, add_images, add_load, add_save, add_import, add_tag, add_rmi, add_inspect,
           add_history, add_search, add_login, add_prune}},

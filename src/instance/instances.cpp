@@ -5,6 +5,7 @@
 #include "base/remove_tree.hpp"
 #include "image/store/pin.hpp"
 #include "image/store/unpacked.hpp"
+#include "instance/events.hpp"
 #include "instance/identity.hpp"
 #include "instance/owner_lock.hpp"
 #include "instance/process_table.hpp"
@@ -26,6 +27,8 @@ CREATE TABLE IF NOT EXISTS instances (
     created INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL, restarts INTEGER NOT NULL,
     address TEXT NOT NULL, stopped INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS addresses (address INTEGER PRIMARY KEY, instance TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS events (sequence INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL,
+    type TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, attributes TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, created INTEGER NOT NULL, labels TEXT NOT NULL);
 )";
 constexpr auto columns =
@@ -123,17 +126,21 @@ Result<void> Instances::settle(Instance& instance) const {
     }
     // Only if it is still that run: another process may have written its end, or started it again, meanwhile.
     auto ended = database_.prepare("UPDATE instances SET status = ?, exit_code = ?, finished = ? "
-                                   "WHERE id = ? AND status = ? AND pid = ? AND pid_start = ?");
-    if (auto done = ended.bind(static_cast<std::int64_t>(Status::exited))
-                        .bind(static_cast<std::int64_t>(killed_unseen))
-                        .bind(static_cast<std::int64_t>(std::time(nullptr)))
-                        .bind(instance.id)
-                        .bind(static_cast<std::int64_t>(instance.status))
-                        .bind(instance.pid)
-                        .bind(instance.pid_start)
-                        .run();
-        !done) {
-        return done;
+                                   "WHERE id = ? AND status = ? AND pid = ? AND pid_start = ? RETURNING id");
+    const auto changed = ended.bind(static_cast<std::int64_t>(Status::exited))
+                             .bind(static_cast<std::int64_t>(killed_unseen))
+                             .bind(static_cast<std::int64_t>(std::time(nullptr)))
+                             .bind(instance.id)
+                             .bind(static_cast<std::int64_t>(instance.status))
+                             .bind(instance.pid)
+                             .bind(instance.pid_start)
+                             .step();
+    if (!changed) {
+        return std::unexpected(changed.error());
+    }
+    if (*changed) {
+        static_cast<void>(ended.step()); // to its end, which commits it
+        record_event(database_, instance, "die", {{"exitCode", std::to_string(killed_unseen)}});
     }
     auto current = database_.prepare(fmt::format("SELECT {} FROM instances WHERE id = ?", columns));
     const auto row = current.bind(instance.id).step();
@@ -279,6 +286,9 @@ Result<Instance> Instances::create(const std::string& name, Settings settings,
     if (done || remove_files(instance.id)) {
         mark->clear();
     }
+    if (done) {
+        record_event(database_, instance, "create");
+    }
     return done ? Result<Instance>(std::move(instance)) : std::unexpected(done.error());
 }
 
@@ -296,6 +306,7 @@ Result<void> Instances::remove(const Instance& instance) const {
     removed = removed ? remove_files(instance.id) : removed;
     if (removed) {
         mark->clear();
+        record_event(database_, instance, "destroy");
     }
     return removed;
 }
@@ -356,6 +367,9 @@ Result<void> Instances::rename(const Instance& instance, const std::string& name
     if (!renamed) {
         return fail(fmt::format("the name '{}' is used by another container", name), "use another name");
     }
+    auto after = instance;
+    after.name = name;
+    record_event(database_, after, "rename", {{"oldName", "/" + instance.name}});
     return renamed;
 }
 

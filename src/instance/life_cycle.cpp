@@ -3,6 +3,7 @@
 #include "base/file_descriptor.hpp"
 #include "instance/attachment.hpp"
 #include "instance/console.hpp"
+#include "instance/events.hpp"
 #include "instance/network/network.hpp"
 #include "instance/owner_lock.hpp"
 #include "instance/process_table.hpp"
@@ -92,7 +93,11 @@ Result<void> kill(const Instances& instances, const Instance& instance, int sign
     if (!instance.alive()) {
         return not_running(instance);
     }
-    return runtime_of(instances).kill(instance.id, signal);
+    auto killed = runtime_of(instances).kill(instance.id, signal);
+    if (killed) {
+        record_event(instances.database(), instance, "kill", {{"signal", std::to_string(signal)}});
+    }
+    return killed;
 }
 
 Result<void> stop(const Instances& instances, const Instance& instance, std::optional<std::int64_t> seconds) {
@@ -120,6 +125,7 @@ Result<void> stop(const Instances& instances, const Instance& instance, std::opt
         wait_for_process(instance, -1);
     }
     wait_for_monitor(instances, instance);
+    record_event(instances.database(), instance, "stop");
     return {};
 }
 
@@ -136,7 +142,9 @@ Result<void> pause(const Instances& instances, const Instance& instance, bool pa
     }
     auto changed = instance;
     changed.status = paused ? Status::paused : Status::running;
-    return instances.save_state(changed);
+    auto saved = instances.save_state(changed);
+    record_event(instances.database(), changed, paused ? "pause" : "unpause");
+    return saved;
 }
 
 Result<int> wait(const Instances& instances, const Instance& instance) {

@@ -124,6 +124,13 @@ Result<void> Runtime::remove(const std::string& id) const {
     return absent ? Result<void>{} : call({"delete", "--force", id});
 }
 
+Result<std::string> Runtime::stats(const std::string& id) const {
+    const TemporaryFile answer(directory_);
+    const FileDescriptor file(open(answer.path().c_str(), O_WRONLY | O_CLOEXEC));
+    const auto called = call({"events", "--stats", id}, {.output = file.get()});
+    return called ? Result<std::string>(content_of(answer.path())) : std::unexpected(called.error());
+}
+
 Result<void> Runtime::update(const std::string& id, const std::string& resources) const {
     const TemporaryFile file(directory_, resources);
     return call({"update", "--resources", file.path(), id});

@@ -39,6 +39,9 @@ public:
     // Also one that is not there.
     [[nodiscard]] Result<void> remove(const std::string& id) const;
 
+    // What it uses: one event as JSON, as `events --stats` writes it.
+    [[nodiscard]] Result<std::string> stats(const std::string& id) const;
+
     // `resources` as in config.json.
     [[nodiscard]] Result<void> update(const std::string& id, const std::string& resources) const;
     // Adds a process, `process` as in config.json; its number, to wait for.

@@ -1,6 +1,7 @@
 #include "instance/supervisor.hpp"
 
 #include "instance/attachment.hpp"
+#include "instance/events.hpp"
 #include "instance/life_cycle.hpp"
 #include "instance/root_filesystem.hpp"
 
@@ -118,6 +119,8 @@ void Supervisor::record_end() {
     ports_ = {};
     if (const auto instances = open_state()) {
         static_cast<void>(instances->save_state(instance_));
+        record_event(instances->database(), instance_, "die",
+                     {{"exitCode", std::to_string(instance_.exit_code)}});
         disconnect_network(*instances, instance_);
     }
     network_.reset();

@@ -5,6 +5,7 @@
 #include "instance/attachment.hpp"
 #include "instance/bundle.hpp"
 #include "instance/console.hpp"
+#include "instance/events.hpp"
 #include "instance/host_files.hpp"
 #include "instance/network/proxy.hpp"
 #include "instance/owner_lock.hpp"
@@ -207,6 +208,7 @@ Result<void> Supervisor::start_container() {
         instance_.status = Status::created;
         return started;
     }
+    record_event(instances->database(), instance_, "start");
     return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/remove_tree.hpp"
+#include "instance/events.hpp"
 #include "instance/identity.hpp"
 
 #include <algorithm>
@@ -50,14 +51,15 @@ Result<Volume> need_volume(const Instances& instances, const std::string& wanted
     if (auto made = make_directories(directory_of(instances, name) + "/data", 0755); !made) {
         return std::unexpected(made.error());
     }
-    const auto added =
-        instances.database()
-            .prepare("INSERT OR IGNORE INTO volumes (name, created, labels) VALUES (?, ?, '{}')")
-            .bind(name)
-            .bind(static_cast<std::int64_t>(std::time(nullptr)))
-            .run();
-    if (!added) {
-        return std::unexpected(added.error());
+    auto added = instances.database().prepare(
+        "INSERT OR IGNORE INTO volumes (name, created, labels) VALUES (?, ?, '{}') RETURNING name");
+    const auto is_new = added.bind(name).bind(static_cast<std::int64_t>(std::time(nullptr))).step();
+    if (!is_new) {
+        return std::unexpected(is_new.error());
+    }
+    if (*is_new) {
+        static_cast<void>(added.step()); // to its end, which commits it
+        record_volume_event(instances.database(), name, "create");
     }
     return find_volume(instances, name);
 }
@@ -108,6 +110,9 @@ Result<void> remove_volume(const Instances& instances, const std::string& name) 
                     "remove the container first (strata rm)");
     }
     const auto removed = instances.database().prepare("DELETE FROM volumes WHERE name = ?").bind(name).run();
+    if (removed) {
+        record_volume_event(instances.database(), name, "destroy");
+    }
     return removed ? remove_tree(directory_of(instances, name)) : removed;
 }
 

@@ -7,6 +7,7 @@ namespace strata::cli {
 
 void add_container_files(CLI::App& root, Outcome& outcome); // cp, diff, export, commit
 void add_create(CLI::App& root, Outcome& outcome);
+void add_events(CLI::App& root, Outcome& outcome);
 void add_exec(CLI::App& root, Outcome& outcome);
 void add_life_cycle(CLI::App& root,
                     Outcome& outcome); // start, stop, restart, kill, pause, unpause, wait, rm, rename

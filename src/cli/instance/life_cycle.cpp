@@ -3,6 +3,7 @@
 #include "cli/instance/container_run.hpp"
 
 #include "base/error.hpp"
+#include "instance/events.hpp"
 #include "instance/life_cycle.hpp"
 #include "instance/monitor.hpp"
 #include "vm/control/client.hpp"
@@ -80,7 +81,11 @@ Result<int> restart(const instance::Instances& instances, Names& options) {
             return stopped;
         }
         const auto again = instances.find(each.id);
-        return again ? instance::launch(instances, *again) : std::unexpected(again.error());
+        auto launched = again ? instance::launch(instances, *again) : std::unexpected(again.error());
+        if (launched) {
+            instance::record_event(instances.database(), each, "restart");
+        }
+        return launched;
     });
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "instance/bundle.hpp"
+#include "instance/events.hpp"
 #include "instance/runtime.hpp"
 
 namespace strata::cli {
@@ -59,7 +60,11 @@ Result<int> update(const instance::Instances& instances, Options& options) {
                 return done;
             }
         }
-        return instances.save_settings(changed);
+        auto saved = instances.save_settings(changed);
+        if (saved) {
+            instance::record_event(instances.database(), changed, "update");
+        }
+        return saved;
     });
 }
 
