@@ -45,6 +45,10 @@ public:
     // Carries out `block`, which RIP is at, and what follows it as long as it can, if it has host code for
     // it. Returns whether it did; then RIP is where it left, faults have been delivered.
     virtual bool execute(Block& block) = 0;
+
+    // Whether it never runs on into another block: then it is asked also while there are breakpoints.
+    [[nodiscard]] virtual bool keeps_to_blocks() const { return false; }
+
     // `block`, which has native code, is void; execute() may be running it.
     virtual void discard(Block& block) = 0;
     // All are void and about to be freed.

@@ -77,7 +77,8 @@ void Cpu::run_blocks() {
                 step_next_ = true;
                 return;
             }
-            if (accelerator_ != nullptr && !code_breakpoints_ && accelerator_->execute(*block)) {
+            if (accelerator_ != nullptr && (!code_breakpoints_ || accelerator_->keeps_to_blocks()) &&
+                accelerator_->execute(*block)) {
                 if (block_ended_ || (signals_.pending() & wanted_signals_)) {
                     return;
                 }

@@ -36,11 +36,15 @@ std::string Follower::follow(const Stretch& stretch, const x86::State& goal) {
     blocks_left_ = most_blocks;
     closest_wrong_ = goal.gpr.size() + 1;
     near_ = looked_ = false;
+    if (arrived()) { // a look at breakpoints can be all that the leader did
+        return {};
+    }
     try {
         // Events come first, and what they lead to: so the leader began, too.
         for (std::uint32_t pending = stretch.pending;; pending = 0) {
             static_cast<void>(cpu_.run_stretch(pending));
-            if (near_) {
+            // Where the processor steps, as behind a fault, nothing stops it within a repeated instruction.
+            if (near_ || cpu_.rip() == goal.rip) {
                 step_through();
             }
             if (arrived()) {
@@ -66,13 +70,23 @@ bool Follower::execute(interpreter::Block& block) {
     const bool looked = std::exchange(looked_, false);
     const bool may_arrive = near_ || (distance == 0 && !looked && wrong_registers() == 0);
     if (--blocks_left_ != 0 && !may_arrive) {
-        recent_[runs_++ % recent_.size()] = {block.linear, block.count};
+        settle_last_run();
+        recent_[runs_++ % recent_.size()] = {block.linear, block.count, cpu_.retired()};
         near_ = false;
         return false;
     }
     near_ &= blocks_left_ != 0;
     cpu_.end_block();
     return true;
+}
+
+// A fault may have ended it early.
+void Follower::settle_last_run() {
+    if (runs_ != 0) {
+        Run& last = recent_[(runs_ - 1) % recent_.size()];
+        last.count =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(last.count, cpu_.retired() - last.retired));
+    }
 }
 
 // If the goal is an instruction within the block, another block begins there from now on.
@@ -108,6 +122,7 @@ bool Follower::arrived() {
         note_closest(wrong);
         return false;
     }
+    settle_last_run();
     x86::State state = cpu_.state();
     const x86::State before = state;
     // Code may come by with all registers the same and yet be elsewhere: so memory decides, too.
@@ -142,7 +157,7 @@ std::string Follower::missed() const {
                            : "  only the translator made some calls of the bus\n";
 }
 
-// One round of the repeated instruction at the goal at a time, until it is done.
+// The instruction at the goal, one round at a time if it is repeated, until it is done.
 void Follower::step_through() {
     near_ = false;
     cpu_.set_debug({.single_step = true});

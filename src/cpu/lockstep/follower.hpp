@@ -39,10 +39,13 @@ public:
 private:
     bool execute(interpreter::Block& block) override;
 
+    [[nodiscard]] bool keeps_to_blocks() const override { return true; }
+
     void discard(interpreter::Block& /*block*/) override {}
 
     void discard_all() override {}
 
+    void settle_last_run();
     void end_block_at(interpreter::Block& block, std::uint64_t distance);
     [[nodiscard]] std::size_t wrong_registers() const;
     void note_closest(std::size_t wrong);
@@ -54,6 +57,7 @@ private:
     struct Run { // of instructions, one after the other
         std::uint64_t linear = 0;
         std::uint32_t count = 0;
+        std::uint64_t retired = 0; // before them
     };
 
     template <class Act>
