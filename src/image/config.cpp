@@ -10,6 +10,22 @@
 namespace strata::image {
 namespace {
 
+HealthCheck read_health(const JsonNode& node) {
+    HealthCheck check;
+    if (node) {
+        check.test = node.find("Test").strings();
+        for (const auto& [name, value] : {std::pair("Interval", &check.interval),
+                                          {"Timeout", &check.timeout},
+                                          {"StartPeriod", &check.start_period},
+                                          {"Retries", &check.retries}}) {
+            if (const auto number = node.find(name)) {
+                *value = number.integer(0);
+            }
+        }
+    }
+    return check;
+}
+
 RunConfig read_run(const JsonNode& node) {
     return {.user = node.find("User").string(),
             .working_directory = node.find("WorkingDir").string(),
@@ -19,7 +35,8 @@ RunConfig read_run(const JsonNode& node) {
             .command = node.find("Cmd").strings(),
             .exposed_ports = node.find("ExposedPorts").keys(),
             .volumes = node.find("Volumes").keys(),
-            .labels = node.find("Labels").string_map()};
+            .labels = node.find("Labels").string_map(),
+            .health = read_health(node.find("Healthcheck"))};
 }
 
 HistoryEntry read_history(const JsonNode& node) {

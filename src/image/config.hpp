@@ -16,11 +16,19 @@ struct HistoryEntry {
     bool empty_layer = false;
 };
 
+// Docker's HEALTHCHECK; times are nanoseconds, 0 for the usual ones. Its first word is "NONE", "CMD" or
+// "CMD-SHELL".
+struct HealthCheck {
+    std::vector<std::string> test{};
+    std::int64_t interval = 0, timeout = 0, start_period = 0, retries = 0;
+};
+
 // What a container made from the image runs with.
 struct RunConfig {
     std::string user{}, working_directory{}, stop_signal{};
     std::vector<std::string> environment{}, entrypoint{}, command{}, exposed_ports{}, volumes{};
     std::map<std::string, std::string> labels{};
+    HealthCheck health{}; // is read, and stays as it is in what is written
 };
 
 class Config {

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS instances (
 CREATE TABLE IF NOT EXISTS addresses (address INTEGER PRIMARY KEY, instance TEXT UNIQUE NOT NULL);
 CREATE TABLE IF NOT EXISTS events (sequence INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL,
     type TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, attributes TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS health (instance TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, created INTEGER NOT NULL, labels TEXT NOT NULL);
 )";
 constexpr auto columns =
@@ -303,6 +304,8 @@ Result<void> Instances::remove(const Instance& instance) const {
         return std::unexpected(mark.error());
     }
     auto removed = database_.prepare("DELETE FROM instances WHERE id = ?").bind(instance.id).run();
+    removed = removed ? database_.prepare("DELETE FROM health WHERE instance = ?").bind(instance.id).run()
+                      : removed;
     removed = removed ? remove_files(instance.id) : removed;
     if (removed) {
         mark->clear();

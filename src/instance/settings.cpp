@@ -12,11 +12,12 @@ STRATA_JSON(Port, host_address, host, container, protocol)
 STRATA_JSON(Limits, memory, memory_reservation, memory_swap, cpus, cpu_shares, cpuset_cpus, cpuset_mems, pids)
 STRATA_JSON(Ulimit, name, soft, hard)
 STRATA_JSON(DeviceNode, host, container, access)
+STRATA_JSON(HealthCheck, test, interval, timeout, start_period, retries)
 STRATA_JSON(Settings, image, image_id, layers, rootfs, entrypoint, command, environment, user,
             working_directory, hostname, domainname, labels, sysctls, groups, terminal, interactive,
             auto_remove, read_only, init, privileged, no_new_privileges, mounts, shm_size, network, ports,
             exposed_ports, dns, dns_search, hosts, pid_mode, ipc_mode, uts_mode, add_capabilities,
-            drop_capabilities, seccomp, devices, ulimits, limits, oom_score_adjustment, stop_signal,
+            drop_capabilities, seccomp, devices, ulimits, limits, oom_score_adjustment, health, stop_signal,
             stop_seconds, restart, log_size, log_files)
 #undef STRATA_JSON
 

@@ -48,6 +48,12 @@ struct DeviceNode {
     std::string host{}, container{}, access{"rwm"};
 };
 
+// Times are nanoseconds. Without a test there is no check.
+struct HealthCheck {
+    std::vector<std::string> test{}; // "CMD" and a command's words, or "CMD-SHELL" and a line for the shell
+    std::int64_t interval = 0, timeout = 0, start_period = 0, retries = 0;
+};
+
 struct Settings {
     std::string image{};               // as the user named it; empty with a root directory of one's own
     std::string image_id{};            // the digest of its configuration
@@ -76,6 +82,7 @@ struct Settings {
     Limits limits{};
     std::int64_t oom_score_adjustment = 0;
 
+    HealthCheck health{};
     std::string stop_signal{"SIGTERM"};
     std::int64_t stop_seconds = 10;
     std::string restart{"no"};  // "no", "always", "unless-stopped", "on-failure[:N]"

@@ -117,6 +117,7 @@ void Supervisor::record_end() {
     instance_.finished = std::time(nullptr);
     static_cast<void>(runtime_.remove(id_));
     ports_ = {};
+    health_.reset();
     if (const auto instances = open_state()) {
         static_cast<void>(instances->save_state(instance_));
         record_event(instances->database(), instance_, "die",

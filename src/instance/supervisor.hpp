@@ -1,6 +1,7 @@
 // What a monitor does: one container from its start to its end.
 #pragma once
 
+#include "instance/health_monitor.hpp"
 #include "instance/instances.hpp"
 #include "instance/log.hpp"
 #include "instance/network/network.hpp"
@@ -74,6 +75,8 @@ private:
     std::optional<LogWriter> log_{};
     std::optional<Connection> network_{};
     std::optional<int> exit_code_{};
+    User user_{}; // who the program is, for the health check
+    std::optional<HealthMonitor> health_{};
     HelperProcess ports_{}; // passes on what comes to published ports
 };
 

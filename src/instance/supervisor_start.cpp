@@ -91,6 +91,7 @@ Result<void> Supervisor::write_bundle(const Instances& instances) {
     }
     std::vector<std::string> addresses{network_->address, network_->address6};
     std::erase(addresses, "");
+    user_ = *user;
     auto files = write_host_files(path_, instance_, addresses);
     if (!files) {
         return std::unexpected(files.error());
@@ -209,6 +210,9 @@ Result<void> Supervisor::start_container() {
         return started;
     }
     record_event(instances->database(), instance_, "start");
+    if (!instance_.settings.health.test.empty()) {
+        health_.emplace([this] { return open_state(); }, runtime_, instance_, user_);
+    }
     return {};
 }
 

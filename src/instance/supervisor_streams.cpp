@@ -32,7 +32,8 @@ std::vector<pollfd> Supervisor::awaited() const {
                               {listener_.get(), POLLIN, 0},
                               {full ? -1 : output_.get(), POLLIN, 0},
                               {full ? -1 : error_.get(), POLLIN, 0},
-                              {pending_input_.empty() ? -1 : sink.get(), POLLOUT, 0}};
+                              {pending_input_.empty() ? -1 : sink.get(), POLLOUT, 0},
+                              {health_ ? health_->output() : -1, POLLIN, 0}};
     const auto reads = pending_input_.size() < most_pending_input ? POLLIN : 0;
     for (const auto& client : clients_) {
         files.push_back(
@@ -57,7 +58,10 @@ void Supervisor::serve(const std::vector<pollfd>& files) {
     if (files[4].revents != 0) {
         write_input();
     }
-    auto file = files.begin() + 5;
+    if (health_ && files[5].revents != 0) {
+        health_->read_output();
+    }
+    auto file = files.begin() + 6;
     for (auto& client : clients_) {
         if (file == files.end() || file->fd != client.socket.get()) {
             break; // a new one
@@ -78,11 +82,15 @@ void Supervisor::watch_once() {
         std::erase_if(clients_, [](const Client& client) { return client.gone; });
         auto files = awaited();
         // After the end there is only what is in the pipes.
-        const int ready = poll(files.data(), files.size(), exit_code_ && !congested() ? 0 : -1);
+        const int patience = health_ ? health_->patience() : -1;
+        const int ready = poll(files.data(), files.size(), exit_code_ && !congested() ? 0 : patience);
         if (ready == 0 && exit_code_) {
             break;
         }
         serve(files);
+        if (health_ && !exit_code_) {
+            health_->work();
+        }
     }
     log().flush();
     output_.reset();
@@ -100,6 +108,8 @@ void Supervisor::reap() {
     for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         if (pid == instance_.pid) {
             exit_code_ = code_of(status);
+        } else if (health_) {
+            health_->take_end(pid, code_of(status));
         }
     }
 }

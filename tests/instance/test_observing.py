@@ -4,7 +4,8 @@ import re
 import select
 import unittest
 
-from containers import ContainerTest
+from containers import ContainerTest, busybox_root
+from tools import Image, layout
 
 
 class Stats(ContainerTest):
@@ -106,6 +107,64 @@ class Events(ContainerTest):
         self.assertIn("filter 'colour=red' is not known", self.host.refused("events", "--filter", "colour=red"))
         for option in ("--since", "--until"):
             self.assertIn(f"{option} yesterday: not a time", self.host.refused("events", option, "yesterday"))
+
+
+class Healths(ContainerTest):
+    def start_checked(self, command, *options):
+        return self.start_box("sleep", "1000", options=["--name", "it", "--health-interval", "50ms", "--health-cmd", command, *options])
+
+    def health(self):
+        return json.loads(self.strata("inspect", "-f", "{{json .State.Health}}", "it"))
+
+    def shown(self):
+        return self.strata("ps", "-a", "--format", "{{.Status}}").strip()
+
+    def test_well_and_not(self):
+        self.start_checked("cat /well; exit $(cat /well)", "--health-retries", "2")
+        self.strata("exec", "it", "sh", "-c", "echo 0 > /new; mv /new /well")
+        self.wait_for(lambda: self.health()["Status"] == "healthy")
+        self.assertTrue(self.shown().endswith(" (healthy)"))
+        self.assertEqual(self.strata("ps", "-q", "--filter", "health=unhealthy"), "")
+        self.strata("exec", "it", "sh", "-c", "echo 7 > /new; mv /new /well")
+        self.wait_for(lambda: self.health()["Status"] == "unhealthy")
+        self.assertTrue(self.shown().endswith(" (unhealthy)"))
+        self.assertNotEqual(self.strata("ps", "-q", "--filter", "health=unhealthy"), "")
+        self.wait_for(lambda: self.health()["FailingStreak"] > 4)
+        health = self.health()
+        self.assertEqual([(entry["ExitCode"], entry["Output"]) for entry in health["Log"]], [(7, "7\n")] * 5)
+        self.assertLess(health["Log"][0]["Start"], health["Log"][0]["End"])
+        events = self.strata("events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}", "--filter", "event=health_status")
+        self.assertEqual(events.splitlines()[-2:], ["health_status: healthy", "health_status: unhealthy"])
+        self.strata("stop", "-t", "0", "it")
+        self.assertNotIn("healthy", self.shown())
+
+    def test_while_it_starts_failures_do_not_count(self):
+        self.start_checked("exit 1", "--health-retries", "1", "--health-start-period", "1h")
+        self.wait_for(lambda: len(self.health()["Log"]) == 3)
+        self.assertEqual((self.health()["Status"], self.health()["FailingStreak"]), ("starting", 0))
+        self.assertTrue(self.shown().endswith(" (health: starting)"))
+
+    def test_checks_that_take_too_long(self):
+        self.start_checked("echo begun; sleep 1000", "--health-timeout", "50ms", "--health-retries", "1")
+        self.wait_for(lambda: self.health()["Status"] == "unhealthy")
+        entry = self.health()["Log"][0]
+        self.assertEqual((entry["ExitCode"], entry["Output"]), (-1, "the health check took longer than 0.05 seconds"))
+
+    def test_of_the_image(self):
+        check = {"Test": ["CMD", "test", "-e", "/etc/kept"], "Interval": 50_000_000}
+        layout(Image(busybox_root(), config={"Cmd": ["sleep", "1000"], "Healthcheck": check}), "quay.io/checked:1", self.host / "in.tar")
+        self.strata("load", "-i", self.host / "in.tar")
+        self.strata("run", "-d", "--name", "it", "--network", "none", "quay.io/checked:1")
+        self.wait_for(lambda: self.health()["Status"] == "healthy")
+        seen = json.loads(self.strata("inspect", "-f", "{{json .Config.Healthcheck}}", "it"))
+        self.assertEqual(seen, {**check, "Timeout": 30_000_000_000, "StartPeriod": 0, "Retries": 3})
+        self.strata("run", "-d", "--name", "unchecked", "--network", "none", "--no-healthcheck", "quay.io/checked:1")
+        self.assertNotIn("Health", json.loads(self.strata("inspect", "-f", "{{json .State}}", "unchecked")))
+
+    def test_mistakes(self):
+        self.assertIn("--health-interval soon: not a duration",
+                      self.host.refused_with(125, "run", "--health-cmd", "true", "--health-interval", "soon", "box"))
+        self.assertIn("contradicts", self.host.refused_with(125, "run", "--no-healthcheck", "--health-cmd", "true", "box"))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,13 @@ void define_create(CLI::App& command, CreateOptions& o) {
     command.add_flag("--privileged", o.privileged, "All capabilities, all devices, no seccomp filter");
     command.add_option("--entrypoint", o.entrypoint, "The program, in the place of the image's")
         ->type_name("PROGRAM");
+    command
+        .add_option("--health-cmd", o.health_command, "A line for its shell that tells whether it is well")
+        ->type_name("COMMAND");
+    command.add_option("--health-retries", o.health_retries, "So many failures in a row: it is not (3)")
+        ->type_name("N")
+        ->check(CLI::NonNegativeNumber);
+    command.add_flag("--no-healthcheck", o.no_health_check, "Leave the image's health check out");
     command.add_option("--pids-limit", o.pids, "Most processes")->type_name("N");
     command.add_option("-c,--cpu-shares", o.cpu_shares, "Weight against others (1024 is usual)")
         ->type_name("N");
@@ -62,6 +69,10 @@ void define_create(CLI::App& command, CreateOptions& o) {
          {"--shm-size", &o.shm_size, "Size of /dev/shm (64M)", "SIZE"},
          {"--stop-signal", &o.stop_signal, "Signal that stops it", "SIGNAL"},
          {"--restart", &o.restart, "When to start it again", "no|always|unless-stopped|on-failure[:N]"},
+         {"--health-interval", &o.health_interval, "Time between two checks (30s)", "DURATION"},
+         {"--health-timeout", &o.health_timeout, "A check that takes longer has failed (30s)", "DURATION"},
+         {"--health-start-period", &o.health_start_period, "While it starts, failures do not count (0s)",
+          "DURATION"},
          {"--pid", &o.pid, "Processes of the host", "host"},
          {"--ipc", &o.ipc, "System V IPC of the host", "host"},
          {"--uts", &o.uts, "Host name of the host", "host"},

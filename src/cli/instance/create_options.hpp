@@ -19,11 +19,13 @@ struct CreateOptions {
         groups, log_options;
     std::string user, working_directory, hostname, domainname, network, memory, memory_swap,
         memory_reservation, cpus, cpuset, cpuset_mems, shm_size, stop_signal, restart{"no"}, pid, ipc, uts,
-        cid_file;
+        cid_file, health_interval, health_timeout, health_start_period;
+    std::optional<std::string> health_command;
+    std::int64_t health_retries = 0;
     std::int64_t pids = 0, stop_seconds = 10, oom_score = 0;
     std::uint64_t cpu_shares = 0;
     bool terminal = false, interactive = false, detach = false, remove = false, read_only = false,
-         init = false, privileged = false;
+         init = false, privileged = false, no_health_check = false;
     std::vector<std::string> rest; // IMAGE and its command
 };
 

@@ -2,6 +2,7 @@
 #include "cli/instance/create_options.hpp"
 
 #include "cli/instance/option_values.hpp"
+#include "cli/time_values.hpp"
 #include "image/store/unpacked.hpp"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <tuple>
 
 namespace strata::cli {
 namespace {
@@ -205,6 +207,47 @@ Result<void> add_network(const CreateOptions& options, const image::RunConfig& i
     return {};
 }
 
+Result<void> add_health(const CreateOptions& options, const image::HealthCheck& image, Settings& settings) {
+    constexpr std::int64_t usual = 30'000'000'000, usual_retries = 3, shortest = 1'000'000;
+    auto& check = settings.health;
+    const bool asked = options.health_command || options.health_retries > 0 ||
+                       !options.health_interval.empty() || !options.health_timeout.empty() ||
+                       !options.health_start_period.empty();
+    if (options.no_health_check) {
+        return asked ? fail("--no-healthcheck contradicts the other options about health") : Result<void>{};
+    }
+    check.test =
+        options.health_command ? std::vector<std::string>{"CMD-SHELL", *options.health_command} : image.test;
+    const bool has_form = check.test.size() > 1 && (check.test[0] == "CMD" || check.test[0] == "CMD-SHELL");
+    if (!has_form || check.test[1].empty()) { // "NONE", or nothing
+        check = {};
+        return {};
+    }
+    check.interval = image.interval > 0 ? image.interval : usual;
+    check.timeout = image.timeout > 0 ? image.timeout : usual;
+    check.start_period = image.start_period;
+    check.retries = image.retries > 0 ? image.retries : usual_retries;
+    if (options.health_retries > 0) {
+        check.retries = options.health_retries;
+    }
+    const std::tuple<const std::string*, const char*, std::int64_t*, std::int64_t> times[] = {
+        {&options.health_interval, "--health-interval", &check.interval, shortest},
+        {&options.health_timeout, "--health-timeout", &check.timeout, shortest},
+        {&options.health_start_period, "--health-start-period", &check.start_period, 0}};
+    for (const auto& [text, option, target, least] : times) {
+        if (text->empty()) {
+            continue;
+        }
+        const auto time = parse_duration(*text, option);
+        if (!time || *time < least) {
+            return time ? fail(fmt::format("{} {}: shorter than 1ms", option, *text))
+                        : Result<void>(std::unexpected(time.error()));
+        }
+        *target = *time;
+    }
+    return {};
+}
+
 Result<void> add_log_options(const CreateOptions& options, Settings& settings) {
     for (const auto& text : options.log_options) {
         const auto [key, value] = key_and_value(text);
@@ -273,7 +316,8 @@ Result<Settings> to_settings(const CreateOptions& options, const image::RunConfi
     add_pairs(options.sysctls, settings.sysctls);
     for (const auto& done : {add_environment(options, settings), add_mounts(options, image, settings),
                              add_limits(options, settings), add_security(options, settings),
-                             add_network(options, image, settings), add_log_options(options, settings)}) {
+                             add_network(options, image, settings), add_log_options(options, settings),
+                             add_health(options, image.health, settings)}) {
         if (!done) {
             return std::unexpected(done.error());
         }

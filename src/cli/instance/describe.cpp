@@ -1,5 +1,7 @@
 #include "cli/instance/describe.hpp"
 
+#include "cli/time_values.hpp"
+#include "instance/health.hpp"
 #include "instance/network/bridge.hpp"
 #include "instance/network/user_mode.hpp"
 #include "instance/volumes.hpp"
@@ -32,19 +34,34 @@ std::vector<std::string> command_line(const Settings& settings) {
 
 json list_or_null(const std::vector<std::string>& list) { return list.empty() ? json() : json(list); }
 
-json state_of(const Instance& instance) {
+json health_of(const instance::Health& health) {
+    json log = json::array();
+    for (const auto& checkup : health.log) {
+        log.push_back({{"Start", precise_time_text(checkup.begin)},
+                       {"End", precise_time_text(checkup.end)},
+                       {"ExitCode", checkup.exit_code},
+                       {"Output", checkup.output}});
+    }
+    return {{"Status", health.status}, {"FailingStreak", health.failures}, {"Log", log}};
+}
+
+json state_of(const Instances& instances, const Instance& instance) {
     const bool alive = instance.alive();
-    return {{"Status", instance::name_of(instance.status)},
-            {"Running", alive},
-            {"Paused", instance.status == Status::paused},
-            {"Restarting", false},
-            {"OOMKilled", false},
-            {"Dead", false},
-            {"Pid", alive ? instance.pid : 0},
-            {"ExitCode", alive ? 0 : instance.exit_code},
-            {"Error", instance.error},
-            {"StartedAt", time_text(instance.started)},
-            {"FinishedAt", time_text(alive ? 0 : instance.finished)}};
+    json state{{"Status", instance::name_of(instance.status)},
+               {"Running", alive},
+               {"Paused", instance.status == Status::paused},
+               {"Restarting", false},
+               {"OOMKilled", false},
+               {"Dead", false},
+               {"Pid", alive ? instance.pid : 0},
+               {"ExitCode", alive ? 0 : instance.exit_code},
+               {"Error", instance.error},
+               {"StartedAt", time_text(instance.started)},
+               {"FinishedAt", time_text(alive ? 0 : instance.finished)}};
+    if (const auto health = instance::read_health(instances.database(), instance.id)) {
+        state["Health"] = health_of(*health);
+    }
+    return state;
 }
 
 // {"80/tcp": [{"HostIp": …, "HostPort": …}]}; ports that are only exposed have null.
@@ -154,20 +171,28 @@ json config_of(const Settings& settings) {
     for (const auto& port : ports.items()) {
         exposed[port.key()] = json::object();
     }
-    return {{"Hostname", settings.hostname},
-            {"Domainname", settings.domainname},
-            {"User", settings.user},
-            {"Tty", settings.terminal},
-            {"OpenStdin", settings.interactive},
-            {"Env", settings.environment},
-            {"Cmd", list_or_null(settings.command)},
-            {"Entrypoint", list_or_null(settings.entrypoint)},
-            {"Image", settings.image},
-            {"WorkingDir", settings.working_directory},
-            {"Labels", settings.labels},
-            {"ExposedPorts", exposed},
-            {"StopSignal", settings.stop_signal},
-            {"StopTimeout", settings.stop_seconds}};
+    json config{{"Hostname", settings.hostname},
+                {"Domainname", settings.domainname},
+                {"User", settings.user},
+                {"Tty", settings.terminal},
+                {"OpenStdin", settings.interactive},
+                {"Env", settings.environment},
+                {"Cmd", list_or_null(settings.command)},
+                {"Entrypoint", list_or_null(settings.entrypoint)},
+                {"Image", settings.image},
+                {"WorkingDir", settings.working_directory},
+                {"Labels", settings.labels},
+                {"ExposedPorts", exposed},
+                {"StopSignal", settings.stop_signal},
+                {"StopTimeout", settings.stop_seconds}};
+    if (const auto& check = settings.health; !check.test.empty()) {
+        config["Healthcheck"] = {{"Test", check.test},
+                                 {"Interval", check.interval},
+                                 {"Timeout", check.timeout},
+                                 {"StartPeriod", check.start_period},
+                                 {"Retries", check.retries}};
+    }
+    return config;
 }
 
 json mounts_of(const Instances& instances, const Settings& settings) {
@@ -239,7 +264,7 @@ json describe_container(const Instances& instances, const Instance& instance) {
             {"Created", time_text(instance.created)},
             {"Path", words.empty() ? "" : words.front()},
             {"Args", words.empty() ? words : std::vector<std::string>(words.begin() + 1, words.end())},
-            {"State", state_of(instance)},
+            {"State", state_of(instances, instance)},
             {"Image", settings.image_id},
             {"Name", "/" + instance.name},
             {"RestartCount", instance.restarts},

@@ -6,6 +6,7 @@
 #include "cli/template.hpp"
 
 #include "base/error.hpp"
+#include "instance/health.hpp"
 #include "instance/process_table.hpp"
 
 #include <algorithm>
@@ -30,7 +31,8 @@ void define(CLI::App& command, Options& options) {
     command.add_flag("-l,--latest", options.latest, "Only the newest, running or not");
     command.add_flag("--no-trunc", options.full, "Whole IDs and commands");
     command.add_option("-f,--filter", options.filters, "Only those that fit; may be repeated")
-        ->type_name("name=TEXT|id=TEXT|status=STATUS|label=KEY[=VALUE]|ancestor=IMAGE|exited=CODE")
+        ->type_name(
+            "name=TEXT|id=TEXT|status=STATUS|health=HEALTH|label=KEY[=VALUE]|ancestor=IMAGE|exited=CODE")
         ->allow_extra_args(false);
     command.add_option("--format", options.format, "json, or a template as in '{{.ID}} {{.Names}}'")
         ->type_name("FORMAT");
@@ -38,14 +40,24 @@ void define(CLI::App& command, Options& options) {
                    "  strata ps --format '{{.Names}}: {{.Status}}'");
 }
 
-std::string status_text(const Instance& instance) {
+// " (healthy)"; nothing for one that has no health check.
+std::string health_text(const instance::Instances& instances, const Instance& instance) {
+    const bool checked = !instance.settings.health.test.empty();
+    const auto health = checked ? instance::read_health(instances.database(), instance.id) : std::nullopt;
+    if (!health) {
+        return "";
+    }
+    return health->status == "starting" ? " (health: starting)" : " (" + health->status + ")";
+}
+
+std::string status_text(const instance::Instances& instances, const Instance& instance) {
     const auto age = [](std::int64_t since) {
         auto text = human_age(time_text(since));
         return text.ends_with(" ago") ? text.substr(0, text.size() - 4) : text;
     };
     switch (instance.status) {
     case Status::created: return "Created";
-    case Status::running: return "Up " + age(instance.started);
+    case Status::running: return "Up " + age(instance.started) + health_text(instances, instance);
     case Status::paused: return "Up " + age(instance.started) + " (Paused)";
     case Status::exited: break;
     }
@@ -73,7 +85,8 @@ std::string ports_text(const Instance& instance) {
     return instance.alive() ? text : "";
 }
 
-Result<bool> passes(const Instance& instance, const std::string& filter) {
+Result<bool> passes(const instance::Instances& instances, const Instance& instance,
+                    const std::string& filter) {
     const auto equals = filter.find('=');
     const auto key = filter.substr(0, equals);
     const auto value = equals == std::string::npos ? std::string{} : filter.substr(equals + 1);
@@ -85,6 +98,10 @@ Result<bool> passes(const Instance& instance, const std::string& filter) {
     }
     if (key == "status") {
         return value == instance::name_of(instance.status);
+    }
+    if (key == "health") {
+        const auto health = instance::read_health(instances.database(), instance.id);
+        return (health && !instance.settings.health.test.empty() ? health->status : "none") == value;
     }
     if (key == "exited") {
         return instance.status == Status::exited && std::to_string(instance.exit_code) == value;
@@ -100,10 +117,11 @@ Result<bool> passes(const Instance& instance, const std::string& filter) {
                (split == std::string::npos || found->second == value.substr(split + 1));
     }
     return fail(fmt::format("filter '{}' is not known", filter),
-                "use name=, id=, status=, label=, ancestor= or exited=");
+                "use name=, id=, status=, health=, label=, ancestor= or exited=");
 }
 
-nlohmann::json fields_of(const Instance& instance, const Options& options) {
+nlohmann::json fields_of(const instance::Instances& instances, const Instance& instance,
+                         const Options& options) {
     std::string labels;
     for (const auto& [key, value] : instance.settings.labels) {
         labels += fmt::format("{}{}={}", labels.empty() ? "" : ",", key, value);
@@ -113,7 +131,7 @@ nlohmann::json fields_of(const Instance& instance, const Options& options) {
             {"Command", command_text(instance, options.full)},
             {"RunningFor", human_age(time_text(instance.created))},
             {"CreatedAt", time_text(instance.created)},
-            {"Status", status_text(instance)},
+            {"Status", status_text(instances, instance)},
             {"State", instance::name_of(instance.status)},
             {"Ports", ports_text(instance)},
             {"Names", instance.name},
@@ -135,7 +153,7 @@ Result<int> list(const instance::Instances& instances, Options& options) {
     for (const auto& instance : *all) {
         bool wanted = any_status || instance.alive();
         for (const auto& filter : options.filters) {
-            const auto passed = passes(instance, filter);
+            const auto passed = passes(instances, instance, filter);
             if (!passed) {
                 return std::unexpected(passed.error());
             }
@@ -144,7 +162,7 @@ Result<int> list(const instance::Instances& instances, Options& options) {
         if (!wanted) {
             continue;
         }
-        const auto fields = fields_of(instance, options);
+        const auto fields = fields_of(instances, instance, options);
         const auto text = [&](const char* name) { return fields[name].get<std::string>(); };
         if (options.quiet) {
             fmt::print("{}\n", text("ID"));
