@@ -35,7 +35,7 @@ class Completion(unittest.TestCase):
     def test_options(self):
         self.assertEqual(self.complete("run", "--ker"), ["--kernel"])
         self.assertEqual(sorted(self.complete("run", "--cp")), ["--cpu", "--cpu-shares", "--cpus", "--cpuset-cpus", "--cpuset-mems"])
-        self.assertEqual(self.complete("run", "--kernel", "x", "--no-"), ["--no-reboot"])
+        self.assertEqual(self.complete("run", "--kernel", "x", "--no-"), ["--no-reboot", "--no-healthcheck"])
         self.assertEqual(self.complete("cpus", "--ker"), [])
         self.assertIn("-p", self.complete("run", "-"))
 
