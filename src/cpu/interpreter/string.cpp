@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <emmintrin.h>
 #include <limits>
 
 namespace strata::cpu::interpreter {
@@ -52,6 +53,32 @@ bool backwards(const Cpu& cpu) { return cpu.other_flags & x86::flag::df; }
 template <class T>
 T element(const std::byte* from) {
     return load_host<T>(reinterpret_cast<std::uintptr_t>(from));
+}
+
+// More than this is written past the caches, as processors do: pages one by one, which are all that is
+// contiguous here, would not be enough for them to see it.
+constexpr std::uint64_t least_streamed = 1 << 20; // in bytes
+
+// `to` holds whole elements.
+template <class T>
+void fill_past_caches(std::span<std::byte> to, T value) {
+    while (to.size() >= sizeof(T) && reinterpret_cast<std::uintptr_t>(to.data()) % sizeof(__m128i) != 0) {
+        if (reinterpret_cast<std::uintptr_t>(to.data()) % sizeof(T) != 0) {
+            break; // it never comes to an aligned address
+        }
+        store_host(reinterpret_cast<std::uintptr_t>(to.data()), value);
+        to = to.subspan(sizeof(T));
+    }
+    const __m128i values =
+        _mm_set1_epi64x(static_cast<std::int64_t>(value * (~std::uint64_t{0} / static_cast<T>(~T{0}))));
+    for (; to.size() >= sizeof(__m128i) && reinterpret_cast<std::uintptr_t>(to.data()) % sizeof(__m128i) == 0;
+         to = to.subspan(sizeof(__m128i))) {
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to.data()), values);
+    }
+    for (; !to.empty(); to = to.subspan(sizeof(T))) {
+        store_host(reinterpret_cast<std::uintptr_t>(to.data()), value);
+    }
+    _mm_sfence();
 }
 
 // Each operation has one(), a single element, and many(), as many of `count` elements as can be done directly
@@ -103,8 +130,12 @@ struct Stos {
         const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write, count);
         const std::uint64_t done = std::min(count, to.size() / sizeof(T));
         const T value = cpu.reg<T>(x86::rax);
-        for (std::uint64_t i = 0; i < done; ++i) {
-            store_host(reinterpret_cast<std::uintptr_t>(to.data() + i * sizeof(T)), value);
+        if (count >= least_streamed / sizeof(T)) {
+            fill_past_caches(to.first(done * sizeof(T)), value);
+        } else {
+            for (std::uint64_t i = 0; i < done; ++i) {
+                store_host(reinterpret_cast<std::uintptr_t>(to.data() + i * sizeof(T)), value);
+            }
         }
         advance<A>(cpu, x86::rdi, done * sizeof(T));
         return done;
