@@ -51,6 +51,8 @@ private:
     [[nodiscard]] bool stack_instruction(const Decoded& decoded);
     void interpret();                                // leave it to the interpreter
     [[nodiscard]] bool copy(const Decoded& decoded); // rewrite.cpp
+    [[nodiscard]] std::optional<std::size_t> operand_in_place(const Decoded& decoded,
+                                                              const ZydisEncoderRequest& request) const;
     [[nodiscard]] bool copyable(const Decoded& decoded) const;
     [[nodiscard]] bool wants_vectors(const Decoded& decoded) const;
     void lea(const Decoded& decoded);

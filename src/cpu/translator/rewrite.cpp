@@ -72,16 +72,16 @@ bool computes(const ZydisDecodedInstruction& info) {
 }
 
 // Of those, what does more, or depends on what translated code does not have.
-bool special(ZydisMnemonic mnemonic) {
-    switch (mnemonic) {
+bool special(const ZydisDecodedInstruction& info) {
+    switch (info.mnemonic) {
     case ZYDIS_MNEMONIC_LDMXCSR:
     case ZYDIS_MNEMONIC_STMXCSR:
     case ZYDIS_MNEMONIC_VLDMXCSR:
     case ZYDIS_MNEMONIC_VSTMXCSR:
     case ZYDIS_MNEMONIC_CMPXCHG8B:
     case ZYDIS_MNEMONIC_CMPXCHG16B:
-    case ZYDIS_MNEMONIC_BSWAP: // of 16 bits is undefined: the decoder's business, rare otherwise
     case ZYDIS_MNEMONIC_XLAT: return true;
+    case ZYDIS_MNEMONIC_BSWAP: return info.operand_width == 16; // undefined: the decoder's business
     default: return false;
     }
 }
@@ -168,6 +168,34 @@ bool matters(const Decoded& decoded, unsigned number) {
     });
 }
 
+// Whether an operand that lives in memory can be named there, where the instruction has a form for it: not if
+// its upper half is to be cleared, if a part is written (the processor would wait for that to reach memory
+// before it reads the whole), if memory means something else (a bit string, a lock), or if the register is
+// named twice.
+bool nameable_in_memory(const Decoded& decoded, const ZydisDecodedOperand& operand) {
+    const ZydisDecodedInstruction& info = decoded.info;
+    if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER || operand.encoding == ZYDIS_OPERAND_ENCODING_NONE ||
+        !is_general(operand.reg.value) || is_high_byte(operand.reg.value) ||
+        (is_written(operand) && operand.size != 64) || tests_bits(info.mnemonic) ||
+        info.meta.category == ZYDIS_CATEGORY_SEMAPHORE || info.mnemonic == ZYDIS_MNEMONIC_XCHG) {
+        return false;
+    }
+    return std::ranges::count_if(decoded.visible(), [&](const ZydisDecodedOperand& other) {
+               return other.type == ZYDIS_OPERAND_TYPE_REGISTER && is_general(other.reg.value) &&
+                      number_of(other.reg.value) == number_of(operand.reg.value);
+           }) == 1;
+}
+
+// Of the processor's state, `distance` away.
+ZydisEncoderOperand in_state(int distance, unsigned bits) {
+    ZydisEncoderOperand operand{};
+    operand.type = ZYDIS_OPERAND_TYPE_MEMORY;
+    operand.mem.base = ZYDIS_REGISTER_RSP;
+    operand.mem.displacement = distance;
+    operand.mem.size = static_cast<ZyanU16>(bits / 8);
+    return operand;
+}
+
 // Gives operands that live in memory a scratch register each.
 class SpilledOperands {
 public:
@@ -219,8 +247,8 @@ private:
 
 bool BlockCompiler::copyable(const Decoded& decoded) const {
     const ZydisDecodedInstruction& info = decoded.info;
-    if (!computes(info) || special(info.mnemonic) || exchanges_itself(decoded) ||
-        !x86::has_instruction(host_, info) || !high_bytes_fit(decoded)) {
+    if (!computes(info) || special(info) || exchanges_itself(decoded) || !x86::has_instruction(host_, info) ||
+        !high_bytes_fit(decoded)) {
         return false;
     }
     const ZydisDecodedOperand* memory = memory_operand(decoded);
@@ -296,11 +324,14 @@ bool BlockCompiler::copy(const Decoded& decoded) {
             scratch = beside_rcx;
         }
     }
+    const auto in_place = memory == nullptr ? operand_in_place(decoded, request) : std::nullopt;
     SpilledOperands operands(a, scratch);
     for (std::size_t i = 0; i < visible.size(); ++i) {
         const ZydisDecodedOperand& operand = visible[i];
         ZydisEncoderOperand& encoded = request.operands[i];
-        if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+        if (i == in_place) {
+            encoded = in_state(layout.reg(number_of(operand.reg.value)), operand.size);
+        } else if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
             const auto& base = host.getBase();
             const auto& index = host.getIndex();
             encoded.mem.base = ZydisRegisterEncode(ZYDIS_REGCLASS_GPR64, static_cast<ZyanU8>(base.getIdx()));
@@ -338,6 +369,25 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     a.db(bytes.data(), length);
     operands.store();
     return true;
+}
+
+// The visible operand, if any, that lives in memory and is best left there.
+std::optional<std::size_t> BlockCompiler::operand_in_place(const Decoded& decoded,
+                                                           const ZydisEncoderRequest& request) const {
+    const auto visible = decoded.visible();
+    for (std::size_t i = 0; i < visible.size(); ++i) {
+        if (!nameable_in_memory(decoded, visible[i]) || a.host_register(number_of(visible[i].reg.value))) {
+            continue;
+        }
+        ZydisEncoderRequest attempt = request;
+        attempt.operands[i] = in_state(layout.reg(number_of(visible[i].reg.value)), visible[i].size);
+        std::array<ZyanU8, ZYDIS_MAX_INSTRUCTION_LENGTH> bytes;
+        ZyanUSize length = bytes.size();
+        if (ZYAN_SUCCESS(ZydisEncoderEncodeInstruction(&attempt, bytes.data(), &length))) {
+            return i;
+        }
+    }
+    return std::nullopt;
 }
 
 // An address is all that it wants.

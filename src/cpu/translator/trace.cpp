@@ -11,7 +11,7 @@ namespace strata::cpu::translator {
 namespace {
 
 constexpr std::size_t most_instructions = 96;
-constexpr std::size_t most_unrolled = 64, most_rounds = 8; // instructions and rounds of a loop
+constexpr std::size_t most_unrolled = 384, most_rounds = 8; // instructions and rounds of a loop
 
 bool same_page(std::uint64_t a, std::uint64_t b) { return (a ^ b) < memory::page_size; }
 
@@ -22,7 +22,7 @@ void Trace::find(interpreter::Decoder& decoder, const interpreter::CodeMode& mod
     count_ = 0;
     granules_ = 0;
     loops_ = false;
-    instructions_.resize(most_instructions);
+    instructions_.resize(std::max(most_instructions, most_unrolled));
     const ZydisDecoder& zydis = decoder.zydis(mode.size);
     for (std::optional<std::uint64_t> rip = linear; rip && count_ < most_instructions;) {
         const std::uint64_t offset = *rip % memory::page_size;

@@ -23,7 +23,7 @@ using interpreter::DataView;
 
 namespace {
 
-constexpr std::size_t most_bytes_of_trace = 64 << 10; // of host code, slow paths and all
+constexpr std::size_t most_bytes_of_trace = 128 << 10; // of host code, slow paths and all
 constexpr std::size_t most_bytes_of_stubs = 16 << 10;
 constexpr std::uint32_t busy = ~std::uint32_t{0}; // Block::runs of a loop to be unrolled
 
