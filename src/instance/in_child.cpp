@@ -10,17 +10,17 @@
 namespace strata::instance {
 namespace {
 
-constexpr char separator = '\n'; // between a message and its hint; what is good ends with one alone
+constexpr char good = '+', bad = '-', separator = '\n'; // the answer's first byte; between message and hint
 
-[[noreturn]] void act_and_tell(const std::function<Result<void>()>& act, int answer) {
+[[noreturn]] void act_and_tell(const std::function<Result<std::string>()>& act, int answer) {
     const auto done = act();
-    const auto text = done ? std::string() : done.error().message + separator + done.error().hint;
-    _exit(write_all(answer, text.empty() ? std::string(1, separator) : text, "pipe") ? 0 : 1);
+    const auto text = done ? good + *done : bad + done.error().message + separator + done.error().hint;
+    _exit(write_all(answer, text, "pipe") ? 0 : 1);
 }
 
 } // namespace
 
-Result<void> in_child(const std::function<Result<void>()>& act) {
+Result<std::string> in_child(const std::function<Result<std::string>()>& act) {
     std::array<int, 2> ends{};
     if (pipe2(ends.data(), O_CLOEXEC) != 0) {
         return fail_errno("make", "a pipe");
@@ -48,8 +48,11 @@ Result<void> in_child(const std::function<Result<void>()>& act) {
     if (text.empty()) {
         return fail("a process that was to help has ended too soon");
     }
-    const auto end = text.find(separator);
-    return end == 0 ? Result<void>{} : fail(text.substr(0, end), text.substr(end + 1));
+    if (text.front() == good) {
+        return text.substr(1);
+    }
+    const auto end = text.rfind(separator);
+    return fail(text.substr(1, end - 1), text.substr(end + 1));
 }
 
 } // namespace strata::instance

@@ -303,13 +303,17 @@ Result<void> Instances::remove(const Instance& instance) const {
     if (!mark) {
         return std::unexpected(mark.error());
     }
-    auto removed = database_.prepare("DELETE FROM instances WHERE id = ?").bind(instance.id).run();
+    auto deleted = database_.prepare("DELETE FROM instances WHERE id = ? RETURNING id");
+    const auto was_there = deleted.bind(instance.id).step();
+    auto removed = was_there ? deleted.run() : std::unexpected(was_there.error());
     removed = removed ? database_.prepare("DELETE FROM health WHERE instance = ?").bind(instance.id).run()
                       : removed;
     removed = removed ? remove_files(instance.id) : removed;
     if (removed) {
         mark->clear();
-        record_event(database_, instance, "destroy");
+        if (*was_there) { // else another process was quicker
+            record_event(database_, instance, "destroy");
+        }
     }
     return removed;
 }

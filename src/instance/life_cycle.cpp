@@ -178,6 +178,26 @@ Result<void> remove_instance(const Instances& instances, const Instance& instanc
     return remove_ended(instances, instance, volumes);
 }
 
+void remove_abandoned(const Instances& instances) {
+    auto rows = instances.database().prepare("SELECT id FROM instances WHERE status <> ? "
+                                             "AND json_extract(settings, '$.auto_remove')");
+    rows.bind(static_cast<std::int64_t>(Status::created));
+    std::vector<std::string> ids;
+    while (rows.step().value_or(false)) {
+        ids.push_back(rows.text());
+    }
+    for (const auto& id : ids) {
+        const auto instance = instances.find(id);
+        if (!instance || instance->status != Status::exited) {
+            continue;
+        }
+        const FileDescriptor lock(open(instances.path(*instance, "lock").c_str(), O_RDWR | O_CLOEXEC));
+        if (!lock || !is_owned(lock)) { // else its monitor is about to
+            static_cast<void>(remove_ended(instances, *instance, true));
+        }
+    }
+}
+
 Result<void> remove_ended(const Instances& instances, const Instance& instance, bool volumes) {
     static_cast<void>(runtime_of(instances).remove(instance.id));
     disconnect_network(instances, instance);

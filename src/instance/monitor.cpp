@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/close_range.h>
 #include <malloc.h>
 #include <sys/prctl.h>
@@ -19,7 +20,9 @@
 namespace strata::instance {
 namespace {
 
-// What the launching process is told: nothing when the program runs, else "message\nhint".
+// What the launching process is told: that the program runs, or "message\nhint"; nothing by one that was
+// killed.
+constexpr auto runs = "+";
 constexpr char separator = '\n';
 
 [[noreturn]] void become_monitor(const std::string& directory, const std::string& store,
@@ -55,6 +58,7 @@ constexpr char separator = '\n';
         static_cast<void>(write(3, text.data(), text.size()) < 0);
         _exit(1);
     }
+    static_cast<void>(write(3, runs, 1) < 0);
     close(3);
     malloc_trim(0); // it may wait for months, and has more of the command's memory than it needs
     supervisor.watch();
@@ -92,8 +96,12 @@ Result<void> launch(const Instances& instances, const Instance& instance, int at
         }
         text.append(buffer.data(), static_cast<std::size_t>(got > 0 ? got : 0));
     }
-    if (text.empty()) {
+    if (text == runs) {
         return {};
+    }
+    if (text.empty()) {
+        return fail(fmt::format("the monitor of {} was killed before its program ran", instance.name),
+                    "strata start begins anew");
     }
     const auto end = text.rfind(separator);
     return fail(text.substr(0, end), text.substr(end + 1));

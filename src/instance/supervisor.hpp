@@ -43,6 +43,7 @@ private:
 
     [[nodiscard]] Result<void> prepare();
     [[nodiscard]] Result<void> start_container();
+    [[nodiscard]] Result<pid_t> create_container(const std::string& console, const Streams& streams);
     [[nodiscard]] Result<Streams> make_streams(std::list<FileDescriptor>& inside);
     [[nodiscard]] Result<void> write_bundle(const Instances& instances);
     void watch_once();

@@ -7,6 +7,7 @@
 #include "instance/console.hpp"
 #include "instance/events.hpp"
 #include "instance/host_files.hpp"
+#include "instance/in_child.hpp"
 #include "instance/network/proxy.hpp"
 #include "instance/owner_lock.hpp"
 #include "instance/process_table.hpp"
@@ -15,6 +16,7 @@
 
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <ctime>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -145,6 +147,16 @@ Result<Streams> Supervisor::make_streams(std::list<FileDescriptor>& inside) {
     return done ? Result<Streams>(streams) : std::unexpected(done.error());
 }
 
+// In a child, which has the monitor's lock too: if the monitor is killed meanwhile, nobody takes the
+// container for one that is not being made until the runtime is done with it.
+Result<pid_t> Supervisor::create_container(const std::string& console, const Streams& streams) {
+    const auto text = in_child([&]() -> Result<std::string> {
+        const auto pid = runtime_.create(id_, path_ + "/bundle", console, streams);
+        return pid ? Result<std::string>(std::to_string(*pid)) : std::unexpected(pid.error());
+    });
+    return text ? Result<pid_t>(std::atoi(text->c_str())) : std::unexpected(text.error());
+}
+
 Result<void> Supervisor::start_container() {
     const auto instances = open_state();
     if (!instances) {
@@ -172,7 +184,7 @@ Result<void> Supervisor::start_container() {
         console.emplace(std::move(*socket));
     }
     static_cast<void>(runtime_.remove(id_)); // what a monitor that was killed has left
-    const auto pid = runtime_.create(id_, path_ + "/bundle", console ? console->path() : "", *streams);
+    const auto pid = create_container(console ? console->path() : "", *streams);
     if (!pid) {
         return std::unexpected(pid.error());
     }

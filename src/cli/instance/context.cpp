@@ -1,6 +1,7 @@
 #include "cli/instance/context.hpp"
 
 #include "base/error.hpp"
+#include "instance/life_cycle.hpp"
 #include "instance/rootless/user_namespace.hpp"
 
 #include <fmt/format.h>
@@ -26,7 +27,11 @@ Result<instance::Instances> open_instances(const Places& places) {
     if (!store) {
         return std::unexpected(store.error());
     }
-    return instance::Instances::open(places.directory, std::move(*store));
+    auto instances = instance::Instances::open(places.directory, std::move(*store));
+    if (instances) {
+        instance::remove_abandoned(*instances);
+    }
+    return instances;
 }
 
 Result<int> for_each_named(const instance::Instances& instances, const std::vector<std::string>& names,

@@ -47,7 +47,7 @@ Result<FileDescriptor> make_tap() {
 }
 
 // Makes a network for this process, which leaves its own, and sends its device and its namespace.
-Result<void> send_network(int socket) {
+Result<std::string> send_network(int socket) {
     if (unshare(CLONE_NEWNET) != 0) {
         return fail_errno("make", "a network namespace");
     }
@@ -64,7 +64,8 @@ Result<void> send_network(int socket) {
     done = done ? inside->switch_on(device) : done;
     done = done ? inside->add_default_route(gateway) : done;
     done = done ? container::send_descriptor(socket, tap->get(), "tap") : done;
-    return done ? container::send_descriptor(socket, space.get(), "net") : done;
+    done = done ? container::send_descriptor(socket, space.get(), "net") : done;
+    return done ? Result<std::string>("") : std::unexpected(done.error());
 }
 
 // Carries frames between the device and the stack.
