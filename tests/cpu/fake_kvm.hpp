@@ -34,7 +34,7 @@ public:
 
     int ioctl(int, unsigned long request, std::uintptr_t argument) override {
         switch (request) {
-        case KVM_GET_API_VERSION: return version;
+        case KVM_GET_API_VERSION: errno = ENOTTY; return version;
         case KVM_CHECK_EXTENSION: return without.contains(argument) ? 0 : 1;
         case KVM_GET_VCPU_MMAP_SIZE: return 3 * 4096;
         case get_supported_cpuid: return give_cpuid(std::bit_cast<std::uint8_t*>(argument));

@@ -81,12 +81,34 @@ TEST(KvmHost, OfAnotherInterface) {
     EXPECT_THAT(refusal(kernel).message, HasSubstr("version 11"));
 }
 
-TEST(KvmHost, WithAnOldKernel) {
+TEST(KvmHost, WithSomethingElseOfThatName) {
     FakeKvm kernel;
-    kernel.without = {KVM_CAP_VCPU_ATTRIBUTES};
+    kernel.version = -1;
     const Error error = refusal(kernel);
-    EXPECT_THAT(error.message, HasSubstr("vCPU attributes"));
-    EXPECT_THAT(error.hint, HasSubstr("5.16"));
+    EXPECT_EQ(error.message, "/dev/kvm does not answer as KVM: Inappropriate ioctl for device");
+    EXPECT_THAT(error.hint, HasSubstr("another device has its name"));
+}
+
+TEST(KvmHost, WithAnOldKernel) {
+    for (const auto& [capability, name, since] :
+         {std::tuple{KVM_CAP_USER_MEMORY, "user memory", "2.6.25"},
+          {KVM_CAP_EXT_CPUID, "CPUID leaves with flags", "2.6.26"},
+          {KVM_CAP_VCPU_EVENTS, "vCPU events", "2.6.33"},
+          {KVM_CAP_DEBUGREGS, "debug registers", "2.6.35"},
+          {KVM_CAP_XSAVE, "XSAVE state", "2.6.37"},
+          {KVM_CAP_SIGNAL_MSI, "interrupt messages", "3.5"},
+          {KVM_CAP_READONLY_MEM, "read-only memory", "3.7"},
+          {KVM_CAP_SPLIT_IRQCHIP, "local APICs in the kernel", "4.5"},
+          {KVM_CAP_IMMEDIATE_EXIT, "immediate exit", "4.12"},
+          {KVM_CAP_X86_USER_SPACE_MSR, "MSRs in user space", "5.10"},
+          {KVM_CAP_X86_MSR_FILTER, "MSR filters", "5.10"},
+          {KVM_CAP_VCPU_ATTRIBUTES, "vCPU attributes (the TSC's offset)", "5.16"}}) {
+        FakeKvm kernel;
+        kernel.without.insert(static_cast<std::uintptr_t>(capability));
+        const Error error = refusal(kernel);
+        EXPECT_EQ(error.message, std::string("the kernel's KVM lacks ") + name);
+        EXPECT_EQ(error.hint, std::string("it came with Linux ") + since + "; Strata needs 5.16 or newer");
+    }
 }
 
 TEST(KvmHost, HeldByAnotherHypervisor) {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from guest import GUESTS, PATIENCE, STRATA, Console, Shell, free_port
 
-MODULES = ("irqbypass", "kvm", "ccp", "kvm-amd")  # in the order in which they are inserted
+MODULES = ("irqbypass", "kvm", "ccp", "kvm-amd", "msr")  # in the order in which they are inserted
 PROCESSOR = "max,+svm"
 # What guests are offered. QEMU 7.2 lets guests of its AMD-V write XCR0 without their hypervisor's knowledge; so they
 # have no XSAVE.
@@ -23,9 +23,11 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t debugfs debug /sys/kernel/debug
-mkdir -p /dev/pts /tmp /run /root
+chmod 755 /
+mkdir -p /dev/pts /tmp /run /root /etc
 mount -t devpts pts /dev/pts
 ip link set lo up
+printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >/etc/passwd
 for module in {modules}; do insmod /modules/$module.ko || echo "no module $module"; done
 cd /root
 echo READY
@@ -102,6 +104,7 @@ class Host(Shell, Console):
 
 class EmulatedHost(Host):
     """One on QEMU's emulated processor with AMD-V; its shell is the console."""
+    is_emulated = True
 
     def __init__(self, files=(), memory="1536M", prepare=lambda root: None):
         self.folder = tempfile.TemporaryDirectory(prefix="strata-host.")
@@ -137,10 +140,13 @@ class EmulatedHost(Host):
 class ThisHost(Host):
     """This machine, whose /dev/kvm opens."""
 
-    def __init__(self, files=()):
+    is_emulated = False
+
+    def __init__(self, files=(), programs=()):
         super().__init__(["sh"])
         self.files = dict(files)
-        self.type("PATH=" + shlex.quote(f"{STRATA.parent}:{os.environ['PATH']}") + "\n")
+        folders = [STRATA.parent, *(program.parent for program in programs)]
+        self.type("PATH=" + shlex.quote(":".join([*map(str, folders), os.environ["PATH"]])) + "\n")
 
     def reach(self, port):
         return f"127.0.0.1:{port}"
@@ -183,5 +189,13 @@ class GuestOnHost(Shell):
         return self.host.run("exec 3>&-; wait $!")[0]
 
 
-def host(files=()):
-    return ThisHost(files) if kvm_is_here() else EmulatedHost(files)
+def host(files=(), programs=()):
+    """With files (name: source), and programs in its PATH."""
+    if kvm_is_here():
+        return ThisHost(files, programs)
+
+    def prepare(root):
+        for program in programs:
+            add_program(root, program, program.name)
+
+    return EmulatedHost(files, prepare=prepare)

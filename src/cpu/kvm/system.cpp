@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace strata::cpu::kvm {
 namespace {
@@ -84,7 +85,13 @@ Result<System> System::open(Calls& calls) {
 }
 
 Result<void> System::check() {
-    if (const int version = descriptor_.raw(KVM_GET_API_VERSION); version != KVM_API_VERSION) {
+    const int version = descriptor_.raw(KVM_GET_API_VERSION);
+    if (version < 0) {
+        const int code = errno;
+        return fail("/dev/kvm does not answer as KVM: " + std::string(std::strerror(code)),
+                    "another device has its name: remove that, and load KVM's modules again");
+    }
+    if (version != KVM_API_VERSION) {
         return fail("/dev/kvm speaks version " + std::to_string(version) + " of its interface, not " +
                         std::to_string(KVM_API_VERSION),
                     "a kernel of this century has it");
