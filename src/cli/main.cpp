@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <new>
+#include <optional>
 
 namespace strata::cli {
 namespace {
@@ -31,8 +32,8 @@ int report(const Error& error, int status) {
 
 namespace {
 
-int run(int argc, char** argv) {
-    hand_over_to_oci(argc, argv);
+// The exit status where that is all; else the subcommand's outcome says what is left to do.
+std::optional<int> parse(int argc, char** argv, Outcome& outcome) {
     CLI::App app("Containers and virtual machines, from an image or a kernel to a shell.", "strata");
     app.require_subcommand(1);
     app.set_help_all_flag("--help-all", "Print the help of every subcommand");
@@ -41,7 +42,6 @@ int run(int argc, char** argv) {
                "  strata run --kernel vmlinuz --initrd initrd.gz\n"
                "  strata run --help\n"
                "  strata cpus");
-    Outcome outcome;
     add_commands(app, outcome);
     try {
         app.parse(argc, argv);
@@ -51,7 +51,16 @@ int run(int argc, char** argv) {
         }
         return report(usage_error(app, error), bad_argument);
     }
-    return outcome.status;
+    return std::nullopt;
+}
+
+int run(int argc, char** argv) {
+    hand_over_to_oci(argc, argv);
+    Outcome outcome;
+    if (const auto status = parse(argc, argv, outcome)) {
+        return *status;
+    }
+    return outcome.later ? outcome.later() : outcome.status;
 }
 
 } // namespace

@@ -206,22 +206,23 @@ int run_machine(const Options& options, const CLI::App& command) {
     return result->status;
 }
 
-int run(const Options& options, const CLI::App& command) {
+// Of a container what is left to do comes later.
+void run(const std::shared_ptr<Options>& given, const CLI::App& command, Outcome& outcome) {
+    const auto& options = *given;
     const auto& container = options.container;
     const auto& rest = container.rest;
     const bool machine = !options.config.kernel.empty();
     if (!rest.empty() && (machine || rest.front().starts_with('-'))) {
-        return report(unexpected_word(rest.front(), command), bad_argument);
+        outcome.status = report(unexpected_word(rest.front(), command), bad_argument);
+    } else if (machine) {
+        outcome.status = run_machine(options, command);
+    } else if (rest.empty() && container.rootfs.empty()) {
+        outcome.status = report({"nothing to run: neither an image nor --kernel is named",
+                                 "strata run -it debian:12 bash; see strata run --help"},
+                                bad_argument);
+    } else {
+        outcome.later = [given] { return run_container(given->places, given->container); };
     }
-    if (machine) {
-        return run_machine(options, command);
-    }
-    if (rest.empty() && container.rootfs.empty()) {
-        return report({"nothing to run: neither an image nor --kernel is named",
-                       "strata run -it debian:12 bash; see strata run --help"},
-                      bad_argument);
-    }
-    return run_container(options.places, container);
 }
 
 } // namespace
@@ -238,7 +239,7 @@ void add_run(CLI::App& root, Outcome& outcome) {
     take_command(*command);
     command->callback([options, command, &outcome] {
         options->container.rest = command->remaining();
-        outcome.status = run(*options, *command);
+        run(options, *command, outcome);
     });
 }
 

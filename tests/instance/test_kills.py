@@ -109,7 +109,7 @@ exec {os.environ["STRATA_RUNTIME"]} "$@"
         (self.host / "go").touch()
         self.assertEqual(removal.communicate(timeout=100), ("it\n", ""))
         self.assertIn("was killed before its program ran", run.communicate(timeout=100)[1])
-        self.assertEqual(list((self.host / "state/run/oci").iterdir()), [])
+        self.assertEqual(list((self.host / "state/run/oci").glob("*")), [])
         self.wait_for(lambda: not self.processes())
 
     def test_anything_at_any_time(self):

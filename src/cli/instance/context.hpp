@@ -40,10 +40,12 @@ CLI::App* add_instance_command(CLI::App& root, Outcome& outcome, const char* nam
         if constexpr (requires { all->options.rest; }) {
             all->options.rest = command->remaining();
         }
-        const auto instances = open_instances(all->places);
-        const auto done =
-            instances ? act(*instances, all->options) : Result<int>(std::unexpected(instances.error()));
-        outcome.status = done ? *done : report(done.error(), failure);
+        outcome.later = [all, act] {
+            const auto instances = open_instances(all->places);
+            const auto done =
+                instances ? act(*instances, all->options) : Result<int>(std::unexpected(instances.error()));
+            return done ? *done : report(done.error(), failure);
+        };
     });
     return command;
 }
