@@ -65,6 +65,23 @@ class ContainerTest(unittest.TestCase):
     def state_of(self, name):
         return self.strata("ps", "-a", "--no-trunc", "--filter", f"id={name}", "--format", "{{.State}}").strip()
 
+    def monitor_of(self, name):
+        """The process that has the container's lock open; processes come and go meanwhile."""
+        lock = str(self.host / f"state/containers/{name}/lock")
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            place = f"/proc/{process}/fd"
+            try:
+                files = os.listdir(place)
+            except OSError:
+                continue # it ended
+            for file in files:
+                try:
+                    if os.readlink(f"{place}/{file}") == lock:
+                        return int(process)
+                except OSError:
+                    pass # closed
+        return None
+
     def wait_for(self, what):
         deadline = time.monotonic() + 60
         while not what():

@@ -317,16 +317,6 @@ class Living(ContainerTest):
 class Killed(ContainerTest):
     """Processes that die at any instant; the next one reads the truth."""
 
-    def monitor_of(self, name):
-        lock = str(self.host / f"state/containers/{name}/lock")
-        for file in Path("/proc").glob("[0-9]*/fd/*"):
-            try:
-                if os.readlink(file) == lock:
-                    return int(file.parts[2])
-            except OSError:
-                pass # it ended meanwhile
-        return None
-
     def test_monitors(self):
         name = self.start_box("sleep", "1000")
         monitor = self.monitor_of(name)

@@ -74,16 +74,6 @@ class Kills(ContainerTest):
         else:
             self.kill_after(0.1, "rm", "-f", name)
 
-    def monitor_of(self, name):
-        lock = str(self.host / f"state/containers/{name}/lock")
-        for file in Path("/proc").glob("[0-9]*/fd/*"):
-            try:
-                if os.readlink(file) == lock:
-                    return int(file.parts[2])
-            except OSError:
-                pass # it ended meanwhile
-        return None
-
     def test_monitor_of_one_that_is_to_be_removed(self):
         name = self.start_box("sleep", "1000", options=["--rm", "-v", "/v"])
         self.kill(self.monitor_of(name))
