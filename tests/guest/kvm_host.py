@@ -164,7 +164,7 @@ class GuestOnHost(Shell):
         self.log = ""
         self.position = 0
         host.check("rm -f keys console && mkfifo keys && : >console")
-        host.check(f"{command} <keys >console 2>&1 & exec 3>keys")
+        host.check(f"{command} <keys >console 2>&1 & guest=$!; exec 3>keys")
 
     def type(self, text):
         self.host.check(f"printf %s {shlex.quote(text)} >&3")
@@ -186,7 +186,7 @@ class GuestOnHost(Shell):
 
     def wait(self):
         """The command's exit status."""
-        return self.host.run("exec 3>&-; wait $!")[0]
+        return self.host.run("exec 3>&-; wait $guest")[0]
 
 
 def host(files=(), programs=()):

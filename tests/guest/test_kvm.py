@@ -190,15 +190,15 @@ class Kvm(unittest.TestCase):
     def test_the_processor_checks_the_interpreter(self):
         """From the first instruction on, and again when Linux works."""
         guest = self.start("--name live --net none", engine="lockstep-kvm")
-        self.host.check("until strata stats live >/dev/null 2>&1; do sleep 0.1; done")
-        self.wait_compared(20000)
+        self.host.check("until strata stats live 2>/dev/null | grep -q lockstep-kvm; do sleep 0.1; done")
+        self.wait_compared(10000)
         self.switch("kvm")
         guest.expect("^READY$")
         guest.quiet_prompt()
         self.count_in(guest)
         before = self.count(guest)
         self.switch("lockstep-kvm")
-        self.wait_compared(50000)
+        self.wait_compared(25000)
         self.switch("kvm")
         self.has_gone_on(guest, before)
         self.power_off(guest)
@@ -207,7 +207,7 @@ class Kvm(unittest.TestCase):
         """Until so many instructions of the machine were compared; a difference ends the machine, and this."""
         self.host.check("while n=$(strata stats live) && n=$(echo \"$n\" | sed -n 's/.*instructions-compared *//p') && "
                         f"[ $n -lt {instructions} ]; do sleep 1; done; [ ${{n:-0}} -ge {instructions} ] || "
-                        "{ cat console; false; }")
+                        "{ cat console; wait $guest; echo \"it ended with $?\"; dmesg | tail -n 5; false; }")
 
     def test_disk_and_network(self):
         """What the guest writes, the host reads; each serves the other a page."""
