@@ -65,6 +65,15 @@ class ContainerTest(unittest.TestCase):
     def state_of(self, name):
         return self.strata("ps", "-a", "--no-trunc", "--filter", f"id={name}", "--format", "{{.State}}").strip()
 
+    def succeeds(self, *arguments):
+        process = self.host.start(*arguments)
+        process.communicate(timeout=100)
+        return process.returncode == 0
+
+    def remove_all_of(self, names):
+        """One that goes by itself meanwhile is no mistake of the command's; the next look does not find it."""
+        self.wait_for(lambda: self.succeeds("rm", "-f", *names))
+
     def monitor_of(self, name):
         """The process that has the container's lock open; processes come and go meanwhile."""
         lock = str(self.host / f"state/containers/{name}/lock")

@@ -373,7 +373,7 @@ class Killed(ContainerTest):
                 except ProcessLookupError:
                     pass # its container had ended
             self.kill_after(number % 7 / 50, "rm", "-f", name)
-        self.strata("rm", "-f", *names)
+        self.remove_all_of(names)
         self.assertEqual(self.strata("ps", "-aq", "--no-trunc").split(), [kept])
         self.assertEqual(self.strata("exec", kept, "echo", "alive"), "alive\n")
         self.strata("rm", "-f", kept)
