@@ -43,8 +43,9 @@ public:
     virtual ~BlockAccelerator() = default;
 
     // Carries out `block`, which RIP is at, and what follows it as long as it can, if it has host code for
-    // it. Returns whether it did; then RIP is where it left, faults have been delivered.
-    virtual bool execute(Block& block) = 0;
+    // it. Returns whether it did; then RIP is where it left, faults have been delivered. If that is at a
+    // block for which it has none, it may say so, in `next`.
+    virtual bool execute(Block& block, Block*& next) = 0;
 
     // Whether it never runs on into another block: then it is asked also while there are breakpoints.
     [[nodiscard]] virtual bool keeps_to_blocks() const { return false; }

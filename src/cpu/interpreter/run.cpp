@@ -77,13 +77,17 @@ void Cpu::run_blocks() {
                 step_next_ = true;
                 return;
             }
+            Block* next_block = nullptr;
             if (accelerator_ != nullptr && (!code_breakpoints_ || accelerator_->keeps_to_blocks()) &&
-                accelerator_->execute(*block)) {
+                accelerator_->execute(*block, next_block)) {
                 if (block_ended_ || (signals_.pending() & wanted_signals_)) {
                     return;
                 }
-                block = &find_block();
-                continue;
+                if (next_block == nullptr) {
+                    block = &find_block();
+                    continue;
+                }
+                block = next_block;
             }
             first = insn = block->insns;
             const Insn* const end = first + block->count;

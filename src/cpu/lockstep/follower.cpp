@@ -61,7 +61,7 @@ std::string Follower::follow(const Stretch& stretch, const x86::State& goal) {
 }
 
 // Before each block. Stops the processor where it may have arrived.
-bool Follower::execute(interpreter::Block& block) {
+bool Follower::execute(interpreter::Block& block, interpreter::Block*& /*next*/) {
     const std::uint64_t distance = goal_->rip - cpu_.rip();
     if (distance != 0) {
         end_block_at(block, distance);

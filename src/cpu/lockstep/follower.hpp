@@ -37,7 +37,7 @@ public:
     [[nodiscard]] std::string recent_code() const;
 
 private:
-    bool execute(interpreter::Block& block) override;
+    bool execute(interpreter::Block& block, interpreter::Block*& next) override;
 
     [[nodiscard]] bool keeps_to_blocks() const override { return true; }
 

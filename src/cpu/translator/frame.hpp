@@ -17,7 +17,7 @@ namespace strata::cpu::translator {
 // was (NativeBlock::entry).
 class JumpCache {
 public:
-    static constexpr unsigned size = 4096;
+    static constexpr unsigned size = 32768;
 
     JumpCache() { empty_all(); }
 

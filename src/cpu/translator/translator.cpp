@@ -186,7 +186,7 @@ void Translator::enter(const NativeBlock& native) {
     ++cpu_.retired_;
 }
 
-bool Translator::execute(Block& block) {
+bool Translator::execute(Block& block, Block*& next_block) {
     if (block.key == Block::dead) {
         return false; // void, or an instruction that is kept by no one
     }
@@ -220,6 +220,7 @@ bool Translator::execute(Block& block) {
             return true; // likewise
         }
         if (native == nullptr || !runnable(*native)) {
+            next_block = &next;
             return true;
         }
         connect(link, *native);

@@ -31,7 +31,7 @@ public:
     Translator(const Translator&) = delete;
     Translator& operator=(const Translator&) = delete;
 
-    bool execute(interpreter::Block& block) override;
+    bool execute(interpreter::Block& block, interpreter::Block*& next_block) override;
     void discard(interpreter::Block& block) override;
     void discard_all() override;
 
