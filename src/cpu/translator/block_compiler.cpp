@@ -19,6 +19,7 @@ bool does_nothing(const ZydisDecodedInstruction& info) {
 
 void BlockCompiler::compile(const Trace& trace) {
     rest_ = trace.instructions();
+    round_ = trace.round();
     sharing_.plan(rest_);
     shared_.assign(sharing_.groups().size(), {});
     native_.insns.reserve(rest_.size());

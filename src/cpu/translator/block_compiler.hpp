@@ -14,9 +14,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -66,6 +68,7 @@ private:
     // rCX, R14 and R15, of which R15 is free afterwards.
     [[nodiscard]] Xbyak::RegExp look_up(const EffectiveAddress& address, unsigned size, Access access);
     [[nodiscard]] Xbyak::RegExp look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access);
+    [[nodiscard]] RegionUse* region_for(unsigned size, bool writes);
     [[nodiscard]] RegionUse* new_region(unsigned size, bool writes);
     // Checks the use's bytes from address + low on: R14 is the addend. `failed` emits what follows if neither
     // the region nor the TLB has them, and may go on at its label.
@@ -168,8 +171,13 @@ private:
     Sharing sharing_;
     std::vector<Checked> shared_; // of the groups of sharing_
     unsigned accesses_ = 0;       // that the current instruction has made
-    std::size_t pointers_ = 0;    // how many are kept
-    int in_r14_ = 0;              // what of the state R14 holds: an addend or a pointer; 0: neither
+    std::size_t round_ = 0;       // of the trace
+
+    // An access within a round: its instruction, which of that one's it is, what it covers and how.
+    using AccessPlace = std::tuple<std::size_t, unsigned, unsigned, bool>;
+    std::map<AccessPlace, RegionUse*> region_of_;
+    std::size_t pointers_ = 0; // how many are kept
+    int in_r14_ = 0;           // what of the state R14 holds: an addend or a pointer; 0: neither
     Xbyak::Label head_, head_with_vectors_;
     std::vector<std::function<void()>> later_;
 

@@ -56,6 +56,15 @@ std::optional<RegExp> BlockCompiler::simple(const EffectiveAddress& address) con
     return Reg64(static_cast<int>(*base)) + static_cast<std::size_t>(address.displacement);
 }
 
+// The rounds of a loop have their accesses in the same pages: what one finds does for all.
+RegionUse* BlockCompiler::region_for(unsigned size, bool writes) {
+    RegionUse*& known = region_of_[{index() % round_, accesses_, size, writes}];
+    if (known == nullptr) {
+        known = new_region(size, writes);
+    }
+    return known;
+}
+
 RegionUse* BlockCompiler::new_region(unsigned size, bool writes) {
     native_.regions.push_back({.last = size - 1, .view = view_, .writes = writes});
     RegionUse& use = native_.regions.back();
@@ -76,8 +85,8 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
         return reach(checked, address, shared.offset);
     }
     const bool shares = group.accesses > 1 && !native_.plain;
-    RegionUse* const use = shares ? new_region(static_cast<unsigned>(group.end - group.lowest), group.writes)
-                                  : new_region(size, writes);
+    RegionUse* const use = shares ? region_for(static_cast<unsigned>(group.end - group.lowest), group.writes)
+                                  : region_for(size, writes);
     if (use == nullptr) {
         return look_up_in_tlb(address, size, access);
     }

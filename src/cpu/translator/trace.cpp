@@ -43,6 +43,7 @@ void Trace::find(interpreter::Decoder& decoder, const interpreter::CodeMode& mod
         granules_ |= interpreter::granule_mask(offset, result.insn.length);
         rip = successor(result.ends_block);
     }
+    round_ = count_;
     if (loops_ && unrolls) {
         unroll();
     }
@@ -57,11 +58,10 @@ bool Trace::unchanged(std::span<const std::uint8_t> before, const std::byte* now
 
 // What leads back to the first instruction is the last one.
 void Trace::unroll() {
-    const std::size_t round = count_;
-    for (std::size_t rounds = 1; rounds < most_rounds && count_ + round <= most_unrolled; ++rounds) {
-        std::copy_n(instructions_.begin(), round,
+    for (std::size_t rounds = 1; rounds < most_rounds && count_ + round_ <= most_unrolled; ++rounds) {
+        std::copy_n(instructions_.begin(), round_,
                     instructions_.begin() + static_cast<std::ptrdiff_t>(count_));
-        count_ += round;
+        count_ += round_;
     }
 }
 

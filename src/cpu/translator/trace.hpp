@@ -45,6 +45,9 @@ public:
     // Whether two copies of the page agree in that.
     [[nodiscard]] bool unchanged(std::span<const std::uint8_t> before, const std::byte* now) const;
 
+    // How many instructions there are until they are repeated.
+    [[nodiscard]] std::size_t round() const { return round_; }
+
     // Whether a jump leads back to the first instruction.
     [[nodiscard]] bool loops() const { return loops_; }
 
@@ -54,7 +57,7 @@ private:
     void unroll();
 
     std::vector<TraceInstruction> instructions_; // kept for the next time: it is large
-    std::size_t count_ = 0;
+    std::size_t count_ = 0, round_ = 0;
     std::uint64_t granules_ = 0;
     bool loops_ = false;
 };
