@@ -1,7 +1,9 @@
 #include "instance/database.hpp"
 
+#include <chrono>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <thread>
 #include <unistd.h>
 
 namespace strata::instance {
@@ -73,6 +75,21 @@ Result<void> Database::run(const char* sql) const {
     return {};
 }
 
+// SQLite waits for others by itself but where that could be for ever: if several change the journal's mode,
+// or write what they have read before. As commands that find no state do at the same moment: each begins
+// anew.
+Result<void> Database::run_when_free(const char* sql) const {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience);
+    while (true) {
+        auto done = run(sql);
+        if (done || (sqlite3_errcode(connection_.get()) & 0xFF) != SQLITE_BUSY ||
+            std::chrono::steady_clock::now() >= end) {
+            return done;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+}
+
 Result<void> Database::connect() const {
     sqlite3* handle = nullptr;
     const int status = sqlite3_open_v2(
@@ -82,14 +99,14 @@ Result<void> Database::connect() const {
         return fail(fmt::format("state of the containers {}: {}", path_, sqlite3_errmsg(handle)));
     }
     sqlite3_busy_timeout(handle, patience);
-    auto done = run("PRAGMA journal_mode=WAL");
+    auto done = run_when_free("PRAGMA journal_mode=WAL");
     return done ? run("PRAGMA synchronous=NORMAL") : done;
 }
 
 Result<Database> Database::open(const std::string& path, const char* schema) {
     Database database(path);
     auto done = database.connect();
-    done = done ? database.run(schema) : done;
+    done = done ? database.run_when_free(schema) : done;
     return done ? Result<Database>(std::move(database)) : std::unexpected(done.error());
 }
 

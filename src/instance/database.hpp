@@ -71,6 +71,8 @@ private:
 
     [[nodiscard]] Result<void> connect() const;
     [[nodiscard]] Result<void> run(const char* sql) const;
+    // One that may be run again.
+    [[nodiscard]] Result<void> run_when_free(const char* sql) const;
 
     std::string path_;
     mutable Connection connection_{}; // closed during fork()
