@@ -42,13 +42,10 @@ void define(CLI::App& command, Options& options) {
     define_places(command, options.places);
     command.footer(
         "Of containers (all that run, if none is named): the processor time of the last second, 100% being "
-        "one "
-        "processor, memory, and what came and went by network and block devices.\n\n"
+        "one processor, memory, and what came and went by network and block devices.\n\n"
         "Of a machine: how often each virtual processor came out of the guest since the machine was started, "
-        "and "
-        "why, for engines that have a border to cross: KVM; for the translator, what it has translated and "
-        "what "
-        "it left to the interpreter.\n\n"
+        "and why, for engines that have a border to cross: KVM; for the translator, what it has translated "
+        "and what it left to the interpreter.\n\n"
         "Examples:\n  strata stats\n  strata stats --no-stream --format '{{.Name}}: {{.MemUsage}}' web");
 }
 

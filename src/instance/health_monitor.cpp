@@ -1,5 +1,6 @@
 #include "instance/health_monitor.hpp"
 
+#include "base/pipe.hpp"
 #include "instance/bundle.hpp"
 #include "instance/events.hpp"
 
@@ -63,15 +64,14 @@ void HealthMonitor::begin() {
         return;
     }
     checkup_ = {.begin = now()};
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    auto pipe = make_pipe();
+    if (!pipe) {
         finish(-1, "there are no pipes");
         return;
     }
-    output_.reset(ends[0]);
+    output_ = std::move(pipe->read_end);
     fcntl(output_.get(), F_SETFL, O_NONBLOCK);
-    const FileDescriptor write_end(ends[1]);
-    const auto process = run(write_end.get());
+    const auto process = run(pipe->write_end.get());
     if (!process) {
         finish(-1, process.error().message);
         return;

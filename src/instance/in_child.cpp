@@ -1,11 +1,7 @@
 #include "instance/in_child.hpp"
 
 #include "base/atomic_file.hpp"
-#include "base/file_descriptor.hpp"
-
-#include <array>
-#include <fcntl.h>
-#include <sys/wait.h>
+#include "base/pipe.hpp"
 
 namespace strata::instance {
 namespace {
@@ -21,30 +17,20 @@ constexpr char good = '+', bad = '-', separator = '\n'; // the answer's first by
 } // namespace
 
 Result<std::string> in_child(const std::function<Result<std::string>()>& act) {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    auto pipe = make_pipe();
+    if (!pipe) {
         return fail_errno("make", "a pipe");
     }
-    const FileDescriptor read_end(ends[0]);
-    FileDescriptor write_end(ends[1]);
     const pid_t child = fork();
     if (child < 0) {
         return fail_errno("start", "a process");
     }
     if (child == 0) {
-        act_and_tell(act, write_end.get());
+        act_and_tell(act, pipe->write_end.get());
     }
-    write_end.reset();
-    std::string text;
-    std::array<char, 1024> buffer{};
-    for (ssize_t got = 0; (got = read(read_end.get(), buffer.data(), buffer.size())) != 0;) {
-        if (got < 0 && errno != EINTR) {
-            break;
-        }
-        text.append(buffer.data(), static_cast<std::size_t>(got > 0 ? got : 0));
-    }
-    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    pipe->write_end.reset();
+    const auto text = read_until_closed(pipe->read_end).value_or("");
+    wait_for_end(child);
     if (text.empty()) {
         return fail("a process that was to help has ended too soon");
     }

@@ -1,10 +1,10 @@
 #include "instance/monitor.hpp"
 
 #include "base/file_descriptor.hpp"
+#include "base/pipe.hpp"
 #include "instance/rootless/user_namespace.hpp"
 #include "instance/supervisor.hpp"
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
@@ -17,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace strata::instance {
@@ -90,12 +89,10 @@ void give_memory_back() {
 } // namespace
 
 Result<void> launch(const Instances& instances, const Instance& instance, int attached) {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    auto pipe = make_pipe();
+    if (!pipe) {
         return fail_errno("start", instance.name);
     }
-    const FileDescriptor read_end(ends[0]);
-    FileDescriptor write_end(ends[1]);
     const auto store = instances.store().directory();
     const auto child = instances.database().fork();
     if (!child) {
@@ -103,21 +100,17 @@ Result<void> launch(const Instances& instances, const Instance& instance, int at
     }
     if (*child == 0) {
         if (fork() == 0) { // the monitor is nobody's child
-            become_monitor(instances.directory(), store, instance.id, write_end.get(), attached);
+            become_monitor(instances.directory(), store, instance.id, pipe->write_end.get(), attached);
         }
         _exit(0);
     }
-    write_end.reset();
-    while (waitpid(*child, nullptr, 0) < 0 && errno == EINTR) {
+    pipe->write_end.reset();
+    wait_for_end(*child);
+    const auto heard = read_until_closed(pipe->read_end);
+    if (!heard) {
+        return fail_errno("hear from the monitor of", instance.name);
     }
-    std::string text;
-    std::array<char, 4096> buffer{};
-    for (ssize_t got = 0; (got = read(read_end.get(), buffer.data(), buffer.size())) != 0;) {
-        if (got < 0 && errno != EINTR) {
-            return fail_errno("hear from the monitor of", instance.name);
-        }
-        text.append(buffer.data(), static_cast<std::size_t>(got > 0 ? got : 0));
-    }
+    const std::string& text = *heard;
     if (text == runs) {
         return {};
     }

@@ -2,6 +2,7 @@
 #include "instance/supervisor.hpp"
 
 #include "base/atomic_file.hpp"
+#include "base/pipe.hpp"
 #include "instance/attachment.hpp"
 #include "instance/bundle.hpp"
 #include "instance/console.hpp"
@@ -14,7 +15,6 @@
 #include "instance/root_filesystem.hpp"
 #include "instance/volumes.hpp"
 
-#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -29,14 +29,6 @@ namespace {
 
 void set_nonblocking(const FileDescriptor& file) {
     fcntl(file.get(), F_SETFL, fcntl(file.get(), F_GETFL) | O_NONBLOCK);
-}
-
-Result<std::pair<FileDescriptor, FileDescriptor>> make_pipe() {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-        return fail_errno("make", "a pipe");
-    }
-    return std::pair(FileDescriptor(ends[0]), FileDescriptor(ends[1]));
 }
 
 } // namespace
@@ -128,11 +120,11 @@ Result<Streams> Supervisor::make_streams(std::list<FileDescriptor>& inside) {
         return streams;
     }
     const auto connect = [&](FileDescriptor& ours, int& theirs, bool reads) -> Result<void> {
-        auto ends = make_pipe();
-        if (!ends) {
-            return std::unexpected(ends.error());
+        auto pipe = make_pipe();
+        if (!pipe) {
+            return fail_errno("make", "a pipe");
         }
-        auto& [read_end, write_end] = *ends;
+        auto& [read_end, write_end] = *pipe;
         ours = std::move(reads ? read_end : write_end);
         set_nonblocking(ours);
         inside.push_back(std::move(reads ? write_end : read_end));

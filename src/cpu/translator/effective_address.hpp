@@ -18,6 +18,18 @@ struct EffectiveAddress {
 
 // Whether it is a general register or a part of one.
 [[nodiscard]] bool is_general(ZydisRegister name);
+
+// AH to BH, which can be named in four registers alone.
+[[nodiscard]] constexpr bool is_high_byte(ZydisRegister name) {
+    return name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH;
+}
+
+// All 64 bits of a general register.
+[[nodiscard]] inline bool is_whole(const ZydisDecodedOperand& operand) {
+    return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_GPR64;
+}
+
 // The guest register (0 to 15) of which `name` is all or a part.
 [[nodiscard]] unsigned number_of(ZydisRegister name);
 // Of an explicit memory operand of an instruction that `next_rip` follows.

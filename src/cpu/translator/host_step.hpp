@@ -100,11 +100,6 @@ protected:
 
 // ---- operands ----
 
-[[nodiscard]] inline bool is_whole(const ZydisDecodedOperand& operand) {
-    return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-           ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_GPR64;
-}
-
 // A field of the processor's state at a fixed distance.
 [[nodiscard]] inline bool is_field(const ZydisDecodedOperand& operand) {
     return operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.base == ZYDIS_REGISTER_RSP &&

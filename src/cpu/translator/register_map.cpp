@@ -30,9 +30,6 @@ struct Uses {
     }
 };
 
-// AH to BH can be named in four registers alone.
-bool is_high_byte(ZydisRegister name) { return name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH; }
-
 Uses uses_of(const Trace& trace) {
     Uses uses;
     uses.fixed[x86::rsp] = true;

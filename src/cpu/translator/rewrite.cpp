@@ -14,8 +14,6 @@ namespace {
 
 bool is_vector(ZydisRegisterClass kind) { return kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM; }
 
-bool is_high_byte(ZydisRegister name) { return name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH; }
-
 // The part of host register `number` that is as wide as `like`.
 ZydisRegister part_of(unsigned number, ZydisRegister like) {
     const auto id = static_cast<ZyanU8>(number);

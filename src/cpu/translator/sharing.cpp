@@ -12,11 +12,6 @@ namespace {
 constexpr std::int64_t most_reach = 256; // of a group, in bytes: the more, the more often it crosses pages
 constexpr std::int64_t word = 8;
 
-bool is_whole(const ZydisDecodedOperand& operand) {
-    return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-           ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_GPR64;
-}
-
 // What an instruction adds to its first operand, a whole register, if that is a constant.
 std::optional<std::int64_t> added_constant(const Decoded& decoded) {
     const ZydisDecodedOperand& second = decoded.operands[1];

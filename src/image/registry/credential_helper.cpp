@@ -3,15 +3,14 @@
 #include "base/atomic_file.hpp"
 #include "base/file_descriptor.hpp"
 #include "base/json_reader.hpp"
+#include "base/pipe.hpp"
 
 #include <algorithm>
 #include <array>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 extern char** environ;
 
@@ -63,29 +62,25 @@ Result<Answer> call(const std::string& helper, const char* verb, const std::stri
     if (!input) {
         return std::unexpected(input.error());
     }
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    auto pipe = make_pipe();
+    if (!pipe) {
         return fail_errno("start", program);
     }
-    const FileDescriptor output(ends[0]);
-    FileDescriptor child_output(ends[1]);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, input->get(), STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, child_output.get(), STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, pipe->write_end.get(), STDOUT_FILENO);
     std::string program_text = program, verb_text = verb;
     std::array<char*, 3> arguments{program_text.data(), verb_text.data(), nullptr};
     pid_t child = 0;
     const int failure = posix_spawnp(&child, program.c_str(), &actions, nullptr, arguments.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
-    child_output.reset();
+    pipe->write_end.reset();
     if (failure != 0) {
         return fail_errno("start credential helper", program, failure);
     }
-    auto answer = read_to_end(output.get(), program);
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+    auto answer = read_to_end(pipe->read_end.get(), program);
+    const int status = wait_for_end(child);
     if (!answer) {
         return std::unexpected(answer.error());
     }

@@ -1,6 +1,7 @@
 #include "instance/rootless/keeper.hpp"
 
 #include "base/atomic_file.hpp"
+#include "base/pipe.hpp"
 #include "instance/process_table.hpp"
 
 #include <array>
@@ -13,7 +14,6 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 namespace strata::instance {
 namespace {
@@ -81,30 +81,24 @@ Keeper keeper_in(const FileDescriptor& members) {
 }
 
 Result<void> start_keeper(const std::string& directory) {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    auto pipe = make_pipe();
+    if (!pipe) {
         return fail_errno("make", "a pipe");
     }
-    const FileDescriptor read_end(ends[0]);
-    FileDescriptor write_end(ends[1]);
     const pid_t child = fork();
     if (child < 0) {
         return fail_errno("start", "the keeper of the user namespace");
     }
     if (child == 0) {
         if (fork() == 0) { // it is nobody's child
-            become_keeper(directory, write_end.get());
+            become_keeper(directory, pipe->write_end.get());
         }
         _exit(0);
     }
-    write_end.reset();
-    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    char byte = 0;
-    ssize_t got = 0;
-    while ((got = read(read_end.get(), &byte, 1)) < 0 && errno == EINTR) {
-    }
-    return got == 1 ? Result<void>{} : fail("the keeper of the user namespace does not start");
+    pipe->write_end.reset();
+    wait_for_end(child);
+    return read_until_closed(pipe->read_end) == "r" ? Result<void>{}
+                                                    : fail("the keeper of the user namespace does not start");
 }
 
 } // namespace strata::instance

@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/file_descriptor.hpp"
+#include "base/pipe.hpp"
 #include "container/isolation/id_maps.hpp"
 #include "image/store/unpacked.hpp"
 #include "instance/instances.hpp"
@@ -9,7 +10,6 @@
 #include "instance/rootless/keeper.hpp"
 #include "instance/rootless/subordinate_ids.hpp"
 
-#include <array>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fstream>
@@ -17,7 +17,6 @@
 #include <pwd.h>
 #include <sched.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 
 namespace strata::instance {
 namespace {
@@ -70,34 +69,27 @@ std::pair<IdMap, IdMap> id_maps() {
 }
 
 Result<void> make_namespace() {
-    std::array<int, 2> begin{}, answer{};
-    if (pipe2(begin.data(), O_CLOEXEC) != 0 || pipe2(answer.data(), O_CLOEXEC) != 0) {
+    auto begin = make_pipe(), answer = make_pipe();
+    if (!begin || !answer) {
         return fail_errno("make", "a pipe");
     }
-    FileDescriptor begin_read(begin[0]), begin_write(begin[1]), answer_read(answer[0]),
-        answer_write(answer[1]);
     const pid_t writer = fork();
     if (writer < 0) {
         return fail_errno("make", "a user namespace");
     }
     if (writer == 0) {
-        begin_write.reset();
-        write_parents_maps(begin[0], answer[1]);
+        begin->write_end.reset();
+        write_parents_maps(begin->read_end.get(), answer->write_end.get());
     }
-    answer_write.reset();
+    answer->write_end.reset();
     const bool made = unshare(CLONE_NEWUSER) == 0;
     const int failure = errno;
     if (made) {
-        static_cast<void>(write_all(begin[1], "b", "pipe"));
+        static_cast<void>(write_all(begin->write_end.get(), "b", "pipe"));
     }
-    begin_write.reset();
-    std::string text;
-    std::array<char, 512> buffer{};
-    for (ssize_t got = 0; (got = read(answer[0], buffer.data(), buffer.size())) > 0;) {
-        text.append(buffer.data(), static_cast<std::size_t>(got));
-    }
-    while (waitpid(writer, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    begin->write_end.reset();
+    const auto text = read_until_closed(answer->read_end).value_or("");
+    wait_for_end(writer);
     if (!made) {
         return fail_errno("make", "a user namespace", failure, forbidden_hint);
     }
