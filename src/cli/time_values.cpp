@@ -1,5 +1,7 @@
 #include "cli/time_values.hpp"
 
+#include "base/wall_clock.hpp"
+
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -37,12 +39,6 @@ double take_part(std::string_view& text) {
         }
     }
     return number == 0 && text.empty() ? 0 : -1;
-}
-
-std::int64_t now() {
-    timespec time{};
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time.tv_sec * second + time.tv_nsec;
 }
 
 // The fraction of a second after a point, in nanoseconds, cut off.
@@ -127,7 +123,7 @@ Result<std::int64_t> parse_time(const std::string& text, const std::string& opti
         return seconds * second + fraction;
     }
     if (const auto ago = parse_duration(text, option)) {
-        return now() - *ago;
+        return nanoseconds_since_1970() - *ago;
     }
     return fail(fmt::format("{} {}: not a time", option, text),
                 "for example 2024-01-31T12:00:00Z, 1706702400, or 10m for ten minutes ago");

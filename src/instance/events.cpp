@@ -1,6 +1,7 @@
 #include "instance/events.hpp"
 
-#include <ctime>
+#include "base/wall_clock.hpp"
+
 #include <nlohmann/json.hpp>
 
 namespace strata::instance {
@@ -8,19 +9,14 @@ namespace {
 
 constexpr std::int64_t kept = 10'000, swept_at_once = 256;
 
-std::int64_t now() {
-    timespec time{};
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
-
 void record(const Database& database, const char* type, const char* action, const std::string& subject,
             const Attributes& attributes) {
     const auto text =
         nlohmann::json(attributes).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     auto inserted = database.prepare("INSERT INTO events (time, type, action, subject, attributes) "
                                      "VALUES (?, ?, ?, ?, ?) RETURNING sequence");
-    const auto row = inserted.bind(now()).bind(type).bind(action).bind(subject).bind(text).step();
+    const auto row =
+        inserted.bind(nanoseconds_since_1970()).bind(type).bind(action).bind(subject).bind(text).step();
     const auto sequence = row && *row ? inserted.number() : 0;
     static_cast<void>(inserted.step()); // to its end, which commits it
     if (sequence % swept_at_once == 0) {

@@ -1,13 +1,13 @@
 #include "instance/health_monitor.hpp"
 
 #include "base/pipe.hpp"
+#include "base/wall_clock.hpp"
 #include "instance/bundle.hpp"
 #include "instance/events.hpp"
 
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <ctime>
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -18,12 +18,6 @@ using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
 constexpr std::size_t longest_output = 4096;
-
-std::int64_t now() {
-    timespec time{};
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
 
 } // namespace
 
@@ -63,7 +57,7 @@ void HealthMonitor::begin() {
         due_ = steady_clock::now() + nanoseconds(instance_.settings.health.interval);
         return;
     }
-    checkup_ = {.begin = now()};
+    checkup_ = {.begin = nanoseconds_since_1970()};
     auto pipe = make_pipe();
     if (!pipe) {
         finish(-1, "there are no pipes");
@@ -122,7 +116,7 @@ void HealthMonitor::finish(int code, const std::string& remark) {
     output_.reset();
     const auto& check = instance_.settings.health;
     checkup_.exit_code = code;
-    checkup_.end = now();
+    checkup_.end = nanoseconds_since_1970();
     if (!remark.empty()) {
         checkup_.output = remark;
     }

@@ -6,12 +6,12 @@
 
 #include "base/error.hpp"
 #include "base/file_descriptor.hpp"
+#include "base/wall_clock.hpp"
 #include "instance/events.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <ctime>
 #include <fmt/format.h>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -132,12 +132,6 @@ Result<void> print(const Event& event, const std::string& format) {
     return {};
 }
 
-std::int64_t now() {
-    timespec time{};
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
-
 // Wakes when somebody writes to the state. SQLite's writers show others what they have written a moment after
 // they wrote it, so who was woken may look too soon: after a second there is always another look.
 class Bell {
@@ -149,7 +143,7 @@ public:
     // Until it rings, or it is time to look.
     void wait(std::int64_t until) const {
         constexpr std::int64_t millisecond = 1'000'000, longest = 1000;
-        const auto left = (until - now()) / millisecond + 1;
+        const auto left = (until - nanoseconds_since_1970()) / millisecond + 1;
         pollfd file{file_.get(), POLLIN, 0};
         poll(&file, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, longest)));
         std::array<char, 4096> rings{};
@@ -183,7 +177,7 @@ Result<int> watch(const instance::Instances& instances, Options& options) {
     }
     const Bell bell(instances.directory()); // before the first look, so that nothing is missed
     while (true) {
-        const bool over = now() >= *until;
+        const bool over = nanoseconds_since_1970() >= *until;
         const auto events = instance::events_after(instances.database(), *last);
         if (!events) {
             return std::unexpected(events.error());
