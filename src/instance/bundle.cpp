@@ -1,7 +1,7 @@
 #include "instance/bundle.hpp"
 
 #include "base/beside.hpp"
-#include "image/store/unpacked.hpp"
+#include "image/privileges.hpp"
 #include "instance/capabilities.hpp"
 #include "instance/seccomp_profile.hpp"
 

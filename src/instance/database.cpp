@@ -90,7 +90,7 @@ Result<void> Database::run_when_free(const char* sql) const {
     }
 }
 
-Result<void> Database::connect() const {
+Result<void> Database::connect() {
     sqlite3* handle = nullptr;
     const int status = sqlite3_open_v2(
         path_.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -108,20 +108,6 @@ Result<Database> Database::open(const std::string& path, const char* schema) {
     auto done = database.connect();
     done = done ? database.run_when_free(schema) : done;
     return done ? Result<Database>(std::move(database)) : std::unexpected(done.error());
-}
-
-Result<pid_t> Database::fork() const {
-    connection_.reset();
-    const pid_t child = ::fork();
-    if (child < 0) {
-        return fail_errno("make", "a process");
-    }
-    if (child > 0) {
-        if (auto connected = connect(); !connected) {
-            return std::unexpected(connected.error());
-        }
-    }
-    return child;
 }
 
 Result<void> Database::transaction(const std::function<Result<void>()>& change) const {

@@ -51,12 +51,6 @@ public:
 
     [[nodiscard]] Statement prepare(std::string_view sql) const { return {connection_.get(), sql}; }
 
-    // Forks. SQLite keeps in memory which locks its process has: a child that opens a file which was open
-    // when it was made would take its parent's locks for its own, and lose changes
-    // (https://sqlite.org/howtocorrupt.html, section 2.6). So no connection is open meanwhile; in the child
-    // this one stays closed. No statement may be in use.
-    [[nodiscard]] Result<pid_t> fork() const;
-
     // Does `change` whole or not at all. Processes' changes follow each other.
     [[nodiscard]] Result<void> transaction(const std::function<Result<void>()>& change) const;
 
@@ -69,13 +63,13 @@ private:
 
     explicit Database(std::string path) : path_(std::move(path)) {}
 
-    [[nodiscard]] Result<void> connect() const;
+    [[nodiscard]] Result<void> connect();
     [[nodiscard]] Result<void> run(const char* sql) const;
     // One that may be run again.
     [[nodiscard]] Result<void> run_when_free(const char* sql) const;
 
     std::string path_;
-    mutable Connection connection_{}; // closed during fork()
+    Connection connection_{};
 };
 
 } // namespace strata::instance

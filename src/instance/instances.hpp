@@ -45,14 +45,14 @@ struct Instance {
 
 class Instances {
 public:
-    // Opens the state, or makes an empty one; `store` is where the images are.
-    [[nodiscard]] static Result<Instances> open(const std::string& directory, image::Store store);
+    // Opens the state, or makes an empty one; `store` is the directory of the image store.
+    [[nodiscard]] static Result<Instances> open(const std::string& directory, std::string store);
     // /var/lib/strata, or the user's own data directory.
     [[nodiscard]] static std::string default_directory();
 
     [[nodiscard]] const std::string& directory() const { return directory_; }
 
-    [[nodiscard]] const image::Store& store() const { return store_; }
+    [[nodiscard]] const std::string& store_directory() const { return store_; }
 
     [[nodiscard]] const Database& database() const { return database_; }
 
@@ -76,18 +76,18 @@ public:
     [[nodiscard]] Result<void> rename(const Instance& instance, const std::string& name) const;
 
 private:
-    Instances(std::string directory, image::Store store, Database database)
+    Instances(std::string directory, std::string store, Database database)
         : directory_(std::move(directory)), store_(std::move(store)), database_(std::move(database)) {}
 
     [[nodiscard]] Result<std::vector<Instance>> select(Statement& rows) const;
     [[nodiscard]] Result<void> settle(Instance& instance) const;
     [[nodiscard]] Result<void> sweep() const;
+    [[nodiscard]] Result<void> unpack(Instance& instance, const image::Image& image) const;
     [[nodiscard]] Result<void> make_files(Instance& instance, const std::optional<image::Image>& image) const;
     [[nodiscard]] Result<void> remove_files(const std::string& id) const;
     [[nodiscard]] Result<void> insert(Instance& instance) const;
 
-    std::string directory_;
-    image::Store store_;
+    std::string directory_, store_;
     Database database_;
 };
 

@@ -3,7 +3,8 @@
 #include "base/copy_tree.hpp"
 #include "image/layer/tree_archive.hpp"
 #include "image/layer/unpack.hpp"
-#include "image/store/unpacked.hpp"
+#include "image/privileges.hpp"
+#include "instance/layer_copy.hpp"
 #include "instance/root_filesystem.hpp"
 
 #include <algorithm>
@@ -140,6 +141,10 @@ Result<FileDescriptor> open_root(const Instances& instances, const Instance& ins
             return std::unexpected(hidden.error());
         }
         auto root = mount_root(instances, instance);
+        if (!root && root.error().code == needs_copy) {
+            const auto copied = copy_layers(instances, instance);
+            root = copied ? mount_root(instances, instance) : std::unexpected(copied.error());
+        }
         if (!root) {
             return std::unexpected(root.error());
         }

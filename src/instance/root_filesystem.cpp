@@ -1,9 +1,7 @@
 #include "instance/root_filesystem.hpp"
 
-#include "base/atomic_file.hpp"
 #include "base/file_descriptor.hpp"
-#include "base/remove_tree.hpp"
-#include "image/store/unpacked.hpp"
+#include "image/privileges.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -55,34 +53,10 @@ Result<void> mount_overlay(const Instances& instances, const Instance& instance,
     return {};
 }
 
-// The way without overlayfs: the layers one over the other in a directory, made once.
-Result<void> copy_layers(const Instances& instances, const Instance& instance, const std::string& root) {
-    const auto flat = instances.path(instance, "flat"), half = flat + ".half";
-    if (access(flat.c_str(), F_OK) != 0) {
-        const auto image = instances.store().find(instance.settings.image_id, {});
-        const auto loaded =
-            image ? instances.store().load(image->target, image::Platform::host(), instance.settings.image)
-                  : Result<image::Image>(std::unexpected(image.error()));
-        if (!loaded) {
-            return std::unexpected(loaded.error());
-        }
-        if (auto removed = remove_tree(half); !removed) {
-            return removed;
-        }
-        if (auto made = make_directories(half, 0755); !made) {
-            return made;
-        }
-        const FileDescriptor directory(open(half.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (auto unpacked = image::unpack_image_into(instances.store(), *loaded, directory.get());
-            !unpacked) {
-            return unpacked;
-        }
-        if (rename(half.c_str(), flat.c_str()) != 0) {
-            return fail_errno("make", flat);
-        }
-    }
+// The way without overlayfs.
+Result<void> mount_copy(const Instances& instances, const Instance& instance, const std::string& root) {
     mount_attr no_devices{.attr_set = MOUNT_ATTR_NODEV, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
-    if (mount(flat.c_str(), root.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+    if (mount(copy_of_layers(instances, instance).c_str(), root.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
         mount_setattr(AT_FDCWD, root.c_str(), 0, &no_devices, sizeof no_devices) != 0) {
         return fail_errno("mount the root of container", instance.name);
     }
@@ -107,10 +81,10 @@ Result<std::string> mount_root(const Instances& instances, const Instance& insta
         return instance.settings.rootfs;
     }
     const auto root = instances.path(instance, "root");
-    const bool was_copied = is_copied(instances, instance);
-    auto mounted = was_copied ? Result<void>(fail("copied", {})) : mount_overlay(instances, instance, root);
-    if (!mounted && (was_copied || mounted.error().code == ENODEV || mounted.error().code == EINVAL)) {
-        mounted = copy_layers(instances, instance, root);
+    auto mounted = is_copied(instances, instance) ? mount_copy(instances, instance, root)
+                                                  : mount_overlay(instances, instance, root);
+    if (!mounted && (mounted.error().code == ENODEV || mounted.error().code == EINVAL)) {
+        mounted.error().code = needs_copy;
     }
     if (!mounted) {
         return std::unexpected(mounted.error());
@@ -118,8 +92,12 @@ Result<std::string> mount_root(const Instances& instances, const Instance& insta
     return root;
 }
 
+std::string copy_of_layers(const Instances& instances, const Instance& instance) {
+    return instances.path(instance, "flat");
+}
+
 bool is_copied(const Instances& instances, const Instance& instance) {
-    return access(instances.path(instance, "flat").c_str(), F_OK) == 0;
+    return access(copy_of_layers(instances, instance).c_str(), F_OK) == 0;
 }
 
 void unmount_root(const std::string& path) { umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); }

@@ -4,16 +4,20 @@
 
 #include "instance/instances.hpp"
 
+#include <cerrno>
 #include <string>
 
 namespace strata::instance {
 
 // Mounts the root where the instance's directory has root/, in this process's mount namespace, and returns
-// the path; an instance of a plain directory has that one. Where overlayfs does not work the layers are
-// copied, once.
+// the path; an instance of a plain directory has that one. Where overlayfs does not work it is a copy of the
+// layers; as long as there is none, the error's code is `needs_copy` (layer_copy.hpp makes it).
 [[nodiscard]] Result<std::string> mount_root(const Instances& instances, const Instance& instance);
 
-// Whether its layers were copied.
+inline constexpr int needs_copy = EOPNOTSUPP;
+
+// Where the copy of an instance's layers is, and whether there is one.
+[[nodiscard]] std::string copy_of_layers(const Instances& instances, const Instance& instance);
 [[nodiscard]] bool is_copied(const Instances& instances, const Instance& instance);
 
 // Unmounts what is mounted at an instance's root/, if anything is.

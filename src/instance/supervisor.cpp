@@ -31,13 +31,7 @@ Supervisor::Supervisor(std::string directory, std::string store, std::string id,
     }
 }
 
-Result<Instances> Supervisor::open_state() const {
-    auto store = image::Store::open(store_);
-    if (!store) {
-        return std::unexpected(store.error());
-    }
-    return Instances::open(directory_, std::move(*store));
-}
+Result<Instances> Supervisor::open_state() const { return Instances::open(directory_, store_); }
 
 Result<void> Supervisor::begin() {
     if (auto prepared = prepare(); !prepared) {

@@ -36,9 +36,7 @@ protected:
 
     ~State() override { std::filesystem::remove_all(path); }
 
-    [[nodiscard]] Instances open() const {
-        return *Instances::open(path + "/state", *image::Store::open(path + "/store"));
-    }
+    [[nodiscard]] Instances open() const { return *Instances::open(path + "/state", path + "/store"); }
 
     std::string path;
 };
@@ -116,32 +114,29 @@ TEST_F(State, LooksAtLocksWithoutTakingThem) {
     EXPECT_TRUE(own(other));
 }
 
-// Children that change the state while others do lose nothing: they share no lock with whoever made them.
-TEST_F(State, ChildrenHaveTheirOwnDatabase) {
+TEST_F(State, ManyProcesses) {
     static_cast<void>(open());
     constexpr int makers = 4, each = 10;
     std::vector<pid_t> children;
-    const auto instances = open();
     for (int i = 0; i < makers; ++i) {
-        const auto child = instances.database().fork();
-        ASSERT_TRUE(child);
-        if (*child == 0) {
+        const pid_t child = fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) {
             bool done = true;
-            syscall(SYS_close_range, 3, ~0U, 0);
             for (int j = 0; j < each; ++j) {
-                const auto own_state = Instances::open(path + "/state", *image::Store::open(path + "/store"));
+                const auto own_state = Instances::open(path + "/state", path + "/store");
                 done = done && own_state && own_state->create("", {}, std::nullopt);
             }
             _exit(done ? 0 : 1);
         }
-        children.push_back(*child);
+        children.push_back(child);
     }
     for (const pid_t child : children) {
         int status = 0;
         ASSERT_EQ(waitpid(child, &status, 0), child);
         EXPECT_EQ(status, 0);
     }
-    EXPECT_EQ(instances.list()->size(), static_cast<std::size_t>(makers * each));
+    EXPECT_EQ(open().list()->size(), static_cast<std::size_t>(makers * each));
 }
 
 TEST_F(State, ManyAtOneTime) {

@@ -306,6 +306,13 @@ class Living(ContainerTest):
         self.assertEqual(self.strata("ps", "-q").strip(), name[:12])
         self.assertEqual(self.strata("ps", "--filter", "status=exited", "-q"), "")
 
+    def test_monitor_is_small(self):
+        monitor = self.monitor_of(self.start_box("sleep", "1000"))
+        lines = Path(f"/proc/{monitor}/smaps_rollup").read_text().splitlines()[1:]
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        self.assertLess(kib["Private_Clean"] + kib["Private_Dirty"], 1536)
+        self.assertLess(kib["Pss"], 2048) # with its share of the C library
+
     def test_limits_change(self):
         name = self.start_box("sleep", "1000", options=["-m", "64m"])
         self.strata("update", "--memory", "32m", "--memory-swap", "32m", "--pids-limit", "50", name)

@@ -17,7 +17,9 @@ FLOORS = {
     "container": ["base"],
     "oci": ["container", "base"],
     "init": [],
-    "instance": ["container", "image", "backends", "base"],
+    "usernet": ["backends", "base"],
+    "instance": ["container", "image", "base"],
+    "monitor": ["instance", "base"],
     "cli": ["instance", "image", "vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

@@ -102,7 +102,8 @@ Result<instance::Instance> create_container(const instance::Instances& instances
                                             const CreateOptions& options) {
     std::optional<image::Image> image;
     if (options.rootfs.empty()) {
-        auto found = need_image(instances.store(), options);
+        const auto store = image::Store::open(instances.store_directory());
+        auto found = store ? need_image(*store, options) : std::unexpected(store.error());
         if (!found) {
             return std::unexpected(found.error());
         }

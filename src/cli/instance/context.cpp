@@ -23,11 +23,7 @@ Result<instance::Instances> open_instances(const Places& places) {
     if (auto entered = instance::enter_user_namespace(places.directory); !entered) {
         return std::unexpected(entered.error());
     }
-    auto store = image::Store::open(places.store);
-    if (!store) {
-        return std::unexpected(store.error());
-    }
-    auto instances = instance::Instances::open(places.directory, std::move(*store));
+    auto instances = instance::Instances::open(places.directory, places.store);
     if (instances) {
         instance::remove_abandoned(*instances);
     }

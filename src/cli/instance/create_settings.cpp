@@ -3,7 +3,7 @@
 
 #include "cli/instance/option_values.hpp"
 #include "cli/time_values.hpp"
-#include "image/store/unpacked.hpp"
+#include "image/privileges.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -153,8 +153,8 @@ void define_commit(CLI::App& command, Commit& options) {
 }
 
 Result<image::NewLayer> make_layer(const instance::Instances& instances, const instance::Instance& instance,
-                                   image::Lease& lease) {
-    auto writer = image::LayerWriter::begin(instances.store().blobs(), image::Compression::gzip);
+                                   const image::Store& store, image::Lease& lease) {
+    auto writer = image::LayerWriter::begin(store.blobs(), image::Compression::gzip);
     if (!writer) {
         return std::unexpected(writer.error());
     }
@@ -185,13 +185,14 @@ Result<int> commit(const instance::Instances& instances, Commit& options) {
         }
         name = std::move(*reference);
     }
-    auto lease = instances.store().lease();
-    const auto entry = lease ? instances.store().find(found->settings.image_id, {})
+    const auto store = image::Store::open(instances.store_directory());
+    auto lease = store ? store->lease() : std::unexpected(store.error());
+    const auto entry = lease ? store->find(found->settings.image_id, {})
                              : Result<image::ImageEntry>(std::unexpected(lease.error()));
     if (!entry) {
         return std::unexpected(entry.error());
     }
-    auto base = instances.store().load(entry->target, image::Platform::host(), found->settings.image);
+    auto base = store->load(entry->target, image::Platform::host(), found->settings.image);
     if (!base) {
         return std::unexpected(base.error());
     }
@@ -205,7 +206,7 @@ Result<int> commit(const instance::Instances& instances, Commit& options) {
             return std::unexpected(applied.error());
         }
     }
-    const auto layer = make_layer(instances, *found, *lease);
+    const auto layer = make_layer(instances, *found, *store, *lease);
     if (!layer) {
         return std::unexpected(layer.error());
     }
@@ -217,8 +218,7 @@ Result<int> commit(const instance::Instances& instances, Commit& options) {
                                             .comment = options.message});
     base->manifest.layers.push_back(layer->descriptor);
     base->manifest.media_type = image::media_type::oci_manifest;
-    const auto made =
-        image::add_image(instances.store(), *lease, base->manifest, base->config, std::move(name));
+    const auto made = image::add_image(*store, *lease, base->manifest, base->config, std::move(name));
     if (!made) {
         return std::unexpected(made.error());
     }

@@ -4,15 +4,10 @@
 #include "base/file.hpp"
 #include "image/store/lock.hpp"
 
-#include <filesystem>
-#include <unistd.h>
-
 namespace strata::image {
 namespace {
 
 constexpr std::uint64_t longest_pin = 16U << 20;
-
-std::string path_of(const std::string& store, const std::string& owner) { return store + "/pins/" + owner; }
 
 } // namespace
 
@@ -28,30 +23,13 @@ Result<void> pin(const std::string& store, const std::string& owner, const std::
     if (auto made = make_directories(store + "/pins", 0700); !made) {
         return made;
     }
-    return replace_file(path_of(store, owner), text, 0600);
-}
-
-std::vector<std::string> pin_owners(const std::string& store) {
-    std::vector<std::string> owners;
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator(store + "/pins", ignored)) {
-        owners.push_back(entry.path().filename());
-    }
-    return owners;
-}
-
-void unpin(const std::string& store, const std::string& owner) {
-    for (const auto& name : pin_owners(store)) {
-        if (name == owner || name.starts_with(owner + ".")) {
-            unlink(path_of(store, name).c_str());
-        }
-    }
+    return replace_file(pin_path(store, owner), text, 0600);
 }
 
 std::vector<Digest> pinned_digests(const std::string& store) {
     std::vector<Digest> digests;
     for (const auto& owner : pin_owners(store)) {
-        const auto content = read_file(path_of(store, owner), "pin", longest_pin);
+        const auto content = read_file(pin_path(store, owner), "pin", longest_pin);
         if (!content) {
             continue; // taken back meanwhile
         }

@@ -15,6 +15,8 @@ namespace strata::image {
 // Also what a process that was killed while it pinned has left.
 void unpin(const std::string& store, const std::string& owner);
 
+// The file with an owner's pins.
+[[nodiscard]] std::string pin_path(const std::string& store, const std::string& owner);
 // Who has pins, and what all of them hold.
 [[nodiscard]] std::vector<std::string> pin_owners(const std::string& store);
 [[nodiscard]] std::vector<Digest> pinned_digests(const std::string& store);

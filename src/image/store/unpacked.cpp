@@ -3,12 +3,12 @@
 #include "base/atomic_file.hpp"
 #include "base/remove_tree.hpp"
 #include "image/layer/unpack.hpp"
+#include "image/privileges.hpp"
 #include "image/registry/parallel.hpp"
 #include "image/store/lock.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <fstream>
 #include <sys/stat.h>
 
 namespace strata::image {
@@ -55,16 +55,6 @@ Result<void> unpack_blob(const Store& store, const Descriptor& layer, const Dige
     }
     const auto name = "layer " + layer.digest.text();
     return unpack_layer(directory, file_source(file->get(), name), diff_id, name, options);
-}
-
-// How many IDs this process's user namespace has: user_namespaces(7). The first has all.
-std::uint64_t mapped_ids() {
-    std::ifstream map("/proc/self/uid_map");
-    std::uint64_t inside = 0, outside = 0, count = 0, all = 0;
-    while (map >> inside >> outside >> count) {
-        all += count;
-    }
-    return all;
 }
 
 bool may_make_devices() { return is_privileged() && !in_user_namespace(); }
@@ -126,10 +116,6 @@ private:
 };
 
 } // namespace
-
-bool is_privileged() { return geteuid() == 0 && mapped_ids() > 1; }
-
-bool in_user_namespace() { return mapped_ids() != UINT32_MAX; }
 
 Result<std::vector<std::string>> unpack_image(const Store& store, const Image& image, Lease& lease) {
     const auto& ids = image.config.diff_ids;

@@ -17,10 +17,4 @@ namespace strata::image {
 // All layers of an image in one directory, which is open and empty: for hosts without overlayfs.
 [[nodiscard]] Result<void> unpack_image_into(const Store& store, const Image& image, int directory);
 
-// Whether this process may set owners as archives say: root, in the first user namespace or in one that has
-// more than its own ID.
-[[nodiscard]] bool is_privileged();
-// Whether this process is in a user namespace that is not the first.
-[[nodiscard]] bool in_user_namespace();
-
 } // namespace strata::image

@@ -1,6 +1,6 @@
 #include "instance/network/network.hpp"
 
-#include "image/store/unpacked.hpp"
+#include "image/privileges.hpp"
 #include "instance/network/bridge.hpp"
 #include "instance/network/user_mode.hpp"
 

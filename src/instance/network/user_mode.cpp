@@ -1,7 +1,6 @@
 #include "instance/network/user_mode.hpp"
 
-#include "backends/net/user.hpp"
-#include "base/event_loop.hpp"
+#include "base/beside.hpp"
 #include "container/process/console.hpp"
 #include "instance/in_child.hpp"
 #include "instance/network/netlink.hpp"
@@ -14,7 +13,6 @@
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <sched.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -23,9 +21,9 @@ namespace {
 
 constexpr auto device = "eth0";
 constexpr Address network = 10U << 24 | 2U << 8, own_address = network + 15, gateway = network + 2;
-constexpr unsigned mtu = 65520; // nothing on the way is smaller: a large packet costs what a small one does
-constexpr std::size_t longest_frame = 65536;
-constexpr int most_frames = 64; // at one time, so that the stack's sockets have their turn
+constexpr unsigned user_mtu =
+    65520; // nothing on the way is smaller: a large packet costs what a small one does
+constexpr auto user_network_program = "strata-net";
 
 // The device whose other end is a descriptor: Documentation/networking/tuntap.rst of the kernel.
 Result<FileDescriptor> make_tap() {
@@ -39,7 +37,7 @@ Result<FileDescriptor> make_tap() {
             "load the kernel's module tun and let users open it (mode 0666); or use --network none");
     }
     const FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    request.ifr_mtu = mtu;
+    request.ifr_mtu = user_mtu;
     if (ioctl(socket.get(), SIOCSIFMTU, &request) != 0) {
         return fail_errno("set the packet size of", device);
     }
@@ -68,34 +66,6 @@ Result<std::string> send_network(int socket) {
     return done ? Result<std::string>("") : std::unexpected(done.error());
 }
 
-// Carries frames between the device and the stack.
-void serve(int tap) {
-    drop_privileges();
-    const Clock clock;
-    const auto loop = EventLoop::create(clock);
-    auto stack = loop ? backends::create_user_net(**loop, {.mtu = mtu, .host_loopback = false})
-                      : std::unexpected(loop.error());
-    if (!stack) {
-        return;
-    }
-    (*stack)->set_receiver([tap](std::span<const std::byte> frame) {
-        // What the device does not take now is lost, as on a wire.
-        static_cast<void>(write(tap, frame.data(), frame.size()) < 0);
-        return true;
-    });
-    (*loop)->watch(tap, EPOLLIN, [tap, &stack](std::uint32_t) {
-        std::array<std::byte, longest_frame> frame{};
-        for (int i = 0; i < most_frames; ++i) {
-            const auto size = read(tap, frame.data(), frame.size());
-            if (size <= 0) {
-                break;
-            }
-            (*stack)->send({frame.data(), static_cast<std::size_t>(size)});
-        }
-    });
-    (*loop)->run();
-}
-
 } // namespace
 
 Result<Connection> connect_user() {
@@ -112,7 +82,13 @@ Result<Connection> connect_user() {
     if (!space) {
         return std::unexpected(space.error());
     }
-    auto stack = HelperProcess::start("strata-net", {tap->get()}, [&] { serve(tap->get()); });
+    const auto program = path_beside(user_network_program);
+    auto stack = HelperProcess::start(user_network_program, {tap->get()}, [&] {
+        drop_privileges();
+        fcntl(tap->get(), F_SETFD, 0);
+        execl(program.c_str(), user_network_program, std::to_string(tap->get()).c_str(),
+              std::to_string(user_mtu).c_str(), nullptr);
+    });
     if (!stack) {
         return std::unexpected(stack.error());
     }

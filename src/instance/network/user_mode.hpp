@@ -1,4 +1,4 @@
-// The network of containers without root: a TCP/IP stack in a process of the monitor's (libslirp), which
+// The network of containers without root: a TCP/IP stack in a process of the monitor's (strata-net), which
 // reaches what the user reaches, with the user's own sockets. A container is 10.0.2.15; nothing of the host's
 // own loopback network can be reached from it.
 #pragma once

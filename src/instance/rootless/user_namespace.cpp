@@ -4,7 +4,7 @@
 #include "base/file_descriptor.hpp"
 #include "base/pipe.hpp"
 #include "container/isolation/id_maps.hpp"
-#include "image/store/unpacked.hpp"
+#include "image/privileges.hpp"
 #include "instance/instances.hpp"
 #include "instance/process_table.hpp"
 #include "instance/rootless/keeper.hpp"
@@ -168,7 +168,6 @@ Result<void> enter_user_namespace(const std::string& directory) {
 }
 
 void stay_in_user_namespace(const std::string& directory) {
-    static_cast<void>(membership().release()); // its parent's, closed by now
     if (!image::in_user_namespace()) {
         return;
     }

@@ -21,7 +21,7 @@ namespace strata::instance {
 // there is nothing to do.
 [[nodiscard]] Result<void> enter_user_namespace(const std::string& directory);
 
-// Keeps the namespace for this process, which has closed all that its parent had open.
+// Keeps the namespace, which this process was started in, for it, too.
 void stay_in_user_namespace(const std::string& directory);
 
 } // namespace strata::instance
