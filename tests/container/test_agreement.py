@@ -20,7 +20,8 @@ section sysctl; cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmni
 section processes; ls /proc | grep -E '^[0-9]+$' | head -1
 section network; ls /sys/class/net; cat /proc/sys/net/ipv4/conf/lo/forwarding
 section cgroups; ls /sys/fs/cgroup
-section groupfiles; cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.shares /sys/fs/cgroup/cpu/cpu.cfs_quota_us
+section groupfiles; cd /sys/fs/cgroup; cat pids/pids.max memory/memory.limit_in_bytes cpu/cpu.shares cpu/cpu.cfs_quota_us 2>/dev/null
+cat pids.max memory.max cpu.weight cpu.max 2>/dev/null
 section oom; cat /proc/self/oom_score_adj
 section mounts; cat /proc/self/mountinfo
 exit 9
@@ -41,6 +42,7 @@ def sections(text):
             found[line[3:]] = lines = []
         else:
             lines.append(line)
+    found["cgroups"] = [name for name in found["cgroups"] if not re.fullmatch("c[0-9a-f]{12}", name)]  # the own
     found["mounts"] = sorted(normal_mount(line) for line in found["mounts"])
     return found
 

@@ -44,6 +44,15 @@ std::string below_mount(const CgroupHierarchy& hierarchy, const std::string& pat
     return relative == "/" ? "" : relative;
 }
 
+// Where relative paths begin. In version 2 a cgroup that has processes cannot hand controllers down, and the
+// caller's own has: so beside it, where that is allowed.
+std::string start_of_relative(const CgroupHost& host, const CgroupHierarchy& hierarchy) {
+    const std::string own = below_mount(hierarchy, hierarchy.own);
+    const std::string above = own.substr(0, own.empty() ? 0 : own.rfind('/'));
+    const bool movable = ::access((hierarchy.mount_point + above + "/cgroup.procs").c_str(), W_OK) == 0;
+    return host.v1.empty() && movable ? above : own;
+}
+
 // Makes `directory` and those above it; `on_made` is called for each, from the top.
 template <class Function>
 Result<void> make_directories(const std::string& directory, Function on_made) {
@@ -115,7 +124,7 @@ Result<Cgroup> Cgroup::plan(const CgroupHost& host, const std::string& path, con
     }
     const bool absolute = path.starts_with('/');
     const auto place = [&](const CgroupHierarchy& hierarchy) {
-        return hierarchy.mount_point + (absolute ? "" : below_mount(hierarchy, hierarchy.own)) + *cleaned;
+        return hierarchy.mount_point + (absolute ? "" : start_of_relative(host, hierarchy)) + *cleaned;
     };
     std::map<std::string, std::string> paths;
     for (const auto& hierarchy : host.v1) {

@@ -16,7 +16,7 @@ namespace strata::container {
 class Cgroup {
 public:
     // `path` is config.json's cgroupsPath: absolute from the hierarchies' roots, relative from the creator's
-    // own cgroup; `id` is used when it is empty.
+    // own cgroup, or on a host with version 2 alone from the one above it; `id` is used when it is empty.
     [[nodiscard]] static Result<Cgroup> plan(const CgroupHost& host, const std::string& path,
                                              const std::string& id);
 

@@ -53,16 +53,28 @@ std::optional<std::uint64_t> find_cgroup_value(const std::string& text, std::str
     return std::nullopt;
 }
 
-std::vector<std::string> child_cgroups(const std::string& directory) {
+namespace {
+
+std::vector<std::string> names_of_type(const std::string& directory, unsigned char type) {
     std::vector<std::string> names;
     const std::unique_ptr<DIR, int (*)(DIR*)> list(::opendir(directory.c_str()), &::closedir);
     while (const dirent* entry = list ? ::readdir(list.get()) : nullptr) {
         const std::string name = entry->d_name;
-        if (entry->d_type == DT_DIR && name != "." && name != "..") {
+        if (entry->d_type == type && name != "." && name != "..") {
             names.push_back(name);
         }
     }
     return names;
+}
+
+} // namespace
+
+std::vector<std::string> child_cgroups(const std::string& directory) {
+    return names_of_type(directory, DT_DIR);
+}
+
+std::vector<std::string> cgroup_files(const std::string& directory) {
+    return names_of_type(directory, DT_REG);
 }
 
 std::vector<std::string> split_lines(const std::string& text) {

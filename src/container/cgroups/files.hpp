@@ -22,8 +22,9 @@ namespace strata::container {
 // The value after `key` in a file of "key value" lines.
 [[nodiscard]] std::optional<std::uint64_t> find_cgroup_value(const std::string& text, std::string_view key);
 
-// Names of the directories in it.
+// Names of the directories in it, and of the files.
 [[nodiscard]] std::vector<std::string> child_cgroups(const std::string& directory);
+[[nodiscard]] std::vector<std::string> cgroup_files(const std::string& directory);
 
 [[nodiscard]] std::vector<std::string> split_lines(const std::string& text);
 

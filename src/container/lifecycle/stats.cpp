@@ -135,13 +135,61 @@ Json block_entries(const std::string& at, const std::string& name) {
     return list;
 }
 
+// "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0" lines of version 2; `read` and `written` are keys.
+Json unified_block_entries(const std::string& io_stat, std::string_view read, std::string_view written) {
+    Json list = Json::array();
+    for (const auto& line : split_lines(io_stat)) {
+        unsigned major = 0, minor = 0;
+        if (std::sscanf(line.c_str(), "%u:%u", &major, &minor) != 2) {
+            continue;
+        }
+        for (const auto& [key, operation] : {std::pair{read, "Read"}, std::pair{written, "Write"}}) {
+            const auto at = line.find(" " + std::string(key) + "=");
+            if (at != std::string::npos) {
+                std::uint64_t value = 0;
+                std::from_chars(line.data() + at + key.size() + 2, line.data() + line.size(), value);
+                list.push_back({{"major", major}, {"minor", minor}, {"op", operation}, {"value", value}});
+            }
+        }
+    }
+    return list;
+}
+
 Json block_stats(const Cgroup& cgroup) {
-    const auto place = cgroup.find("blkio");
-    return place
-               ? Json{{"ioServiceBytesRecursive",
-                       block_entries(place->directory, "blkio.throttle.io_service_bytes")},
-                      {"ioServicedRecursive", block_entries(place->directory, "blkio.throttle.io_serviced")}}
-               : Json::object();
+    if (const auto place = cgroup.find("blkio")) {
+        return {
+            {"ioServiceBytesRecursive", block_entries(place->directory, "blkio.throttle.io_service_bytes")},
+            {"ioServicedRecursive", block_entries(place->directory, "blkio.throttle.io_serviced")}};
+    }
+    const auto place = cgroup.find("io");
+    if (!place) {
+        return Json::object();
+    }
+    const std::string text = read_cgroup_file(place->directory, "io.stat").value_or("");
+    return {{"ioServiceBytesRecursive", unified_block_entries(text, "rbytes", "wbytes")},
+            {"ioServicedRecursive", unified_block_entries(text, "rios", "wios")}};
+}
+
+// A limit file for each page size tells which sizes there are.
+Json hugepage_stats(const Cgroup& cgroup) {
+    Json sizes = Json::object();
+    const auto place = cgroup.find("hugetlb");
+    const std::string limit = place && place->unified ? ".max" : ".limit_in_bytes";
+    for (const auto& file : place ? cgroup_files(place->directory) : std::vector<std::string>{}) {
+        const auto size = file.starts_with("hugetlb.") ? file.substr(8, file.find('.', 8) - 8) : "";
+        if (size.empty() || file != "hugetlb." + size + limit) {
+            continue;
+        }
+        const std::string& at = place->directory;
+        const std::string prefix = "hugetlb." + size;
+        sizes[size] = place->unified
+                          ? Json{{"usage", file_number(at, prefix + ".current")},
+                                 {"failcnt", key_values(at, prefix + ".events").value("max", Json(0))}}
+                          : Json{{"usage", file_number(at, prefix + ".usage_in_bytes")},
+                                 {"max", file_number(at, prefix + ".max_usage_in_bytes")},
+                                 {"failcnt", file_number(at, prefix + ".failcnt")}};
+    }
+    return sizes;
 }
 
 } // namespace
@@ -154,7 +202,7 @@ Result<Json> Runtime::stats(const std::string& id) const {
     const Cgroup cgroup(container->state.cgroup_paths);
     return Json{{"cpu", cpu_stats(cgroup)},       {"cpuset", Json::object()},
                 {"memory", memory_stats(cgroup)}, {"pids", pids_stats(cgroup)},
-                {"blkio", block_stats(cgroup)},   {"hugetlb", Json::object()},
+                {"blkio", block_stats(cgroup)},   {"hugetlb", hugepage_stats(cgroup)},
                 {"intel_rdt", Json::object()},    {"network_interfaces", nullptr}};
 }
 
