@@ -54,7 +54,8 @@ struct MachineConfig {
 
     std::string gdb; // listen for GDB at ADDRESS:PORT or unix:PATH, and wait for it; empty: no debugger
     TraceConfig trace;
-    bool reboot = true; // a reset by the guest starts it again; false: it ends the run
+    std::string case_file; // where lockstep leaves what shows a difference again; empty: nowhere
+    bool reboot = true;    // a reset by the guest starts it again; false: it ends the run
 };
 
 // How a run ended, as an exit status. What a guest chooses by the debug-exit port is odd; these are even

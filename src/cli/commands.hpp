@@ -12,6 +12,7 @@ void add_commands(CLI::App& root, Outcome& outcome);
 void add_completion(CLI::App& root, Outcome& outcome);
 void add_cpus(CLI::App& root, Outcome& outcome);
 void add_debug(CLI::App& root, Outcome& outcome);
+void add_debug_reduce(CLI::App& debug, Outcome& outcome); // below debug
 void add_devices(CLI::App& root, Outcome& outcome);
 void add_disk(CLI::App& root, Outcome& outcome);
 void add_engine(CLI::App& root, Outcome& outcome);

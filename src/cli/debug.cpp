@@ -132,7 +132,7 @@ int translate(const Options& options) {
 void add_debug(CLI::App& root, Outcome& outcome) {
     auto* debug = root.add_subcommand("debug", "Look inside Strata");
     debug->require_subcommand(1);
-    debug->footer("Example:\n  strata debug translate 48 89 d8");
+    debug->footer("Examples:\n  strata debug translate 48 89 d8\n  strata debug reduce found.case");
     auto* command = debug->add_subcommand("translate", "Show what the translator makes of guest code");
     auto options = std::make_shared<Options>();
     command->add_option("BYTE", options->words, "Guest code in hexadecimal");
@@ -145,6 +145,7 @@ void add_debug(CLI::App& root, Outcome& outcome) {
     command->add_flag("--user", options->user, "It is a program's, at privilege 3; else a kernel's");
     command->footer(examples);
     command->callback([options, &outcome] { outcome.status = translate(*options); });
+    add_debug_reduce(*debug, outcome);
 }
 
 } // namespace strata::cli

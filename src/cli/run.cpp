@@ -117,6 +117,10 @@ void define(CLI::App& command, Options& options) {
         .add_option("--trace", options.trace,
                     "Trace insn, exceptions, interrupts, ports to a file or standard error")
         ->type_name("WHAT[,WHAT...][=FILE]");
+    command
+        .add_option("--case", config.case_file,
+                    "Where --engine lockstep leaves a difference for strata debug reduce")
+        ->type_name("FILE");
     command.footer(examples);
 }
 

@@ -25,6 +25,11 @@ std::optional<Error> failure(const Vcpu& vcpu) {
     return each != nullptr ? each->failure() : std::nullopt;
 }
 
+std::string evidence(const Vcpu& vcpu) {
+    const auto* software = dynamic_cast<const FailingVcpu*>(&vcpu);
+    return software != nullptr ? software->evidence() : std::string();
+}
+
 std::int64_t tsc_offset(const Vcpu& vcpu) {
     const auto* each = assisted(vcpu);
     return each != nullptr ? each->tsc_offset() : vcpu.state().system.tsc_offset;

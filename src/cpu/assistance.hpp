@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -80,6 +81,8 @@ public:
 // Sets signals of a vCPU, and sees to it that it notices. Any thread.
 void signal(Vcpu& vcpu, std::uint32_t bits);
 [[nodiscard]] std::optional<Error> failure(const Vcpu& vcpu);
+// After a failure: what shows it again (FailingVcpu::evidence()); empty: there is nothing such.
+[[nodiscard]] std::string evidence(const Vcpu& vcpu);
 [[nodiscard]] std::int64_t tsc_offset(const Vcpu& vcpu);
 [[nodiscard]] bool state_is_whole(const Vcpu& vcpu);
 [[nodiscard]] std::vector<Count> exits(const Vcpu& vcpu);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -29,6 +30,9 @@ public:
     virtual ~FailingVcpu() = default;
     // After Exit::shutdown: why not, if that is not the guest's own shutdown.
     [[nodiscard]] virtual std::optional<Error> failure() const = 0;
+
+    // What shows the failure again, as a file for `strata debug reduce`; empty: there is nothing such.
+    [[nodiscard]] virtual std::string evidence() const { return {}; }
 };
 
 // An engine whose vCPUs cannot be of every model.

@@ -40,6 +40,9 @@ std::vector<File> files_of(const MachineConfig& config) {
     if (!config.trace.file.empty()) {
         files.push_back({"--trace", config.trace.file, Use::replaces});
     }
+    if (!config.case_file.empty()) {
+        files.push_back({"--case", config.case_file, Use::replaces});
+    }
     return files;
 }
 

@@ -1,5 +1,7 @@
 #include "vm/vm.hpp"
 
+#include "base/atomic_file.hpp"
+#include "base/open_file.hpp"
 #include "cpu/assistance.hpp"
 #include "cpu/x86/model_changes.hpp"
 #include "vm/backends.hpp"
@@ -100,6 +102,13 @@ Result<void> Vm::create_engine() {
             return std::unexpected(trace.error());
         }
         trace_ = std::move(*trace);
+    }
+    if (!config_.case_file.empty()) {
+        auto file = open_to_write(config_.case_file, "case file");
+        if (!file) {
+            return std::unexpected(file.error());
+        }
+        case_file_ = std::move(*file);
     }
     auto model = cpu::x86::parse_model(config_.cpu);
     if (!model) {
@@ -310,8 +319,7 @@ void Vm::vcpu_stopped(unsigned vcpu, cpu::Exit exit) {
         control_loop_->post([this, vcpu] {
             runners_[vcpu]->wait_parked();
             if (const auto error = cpu::failure(runners_[vcpu]->vcpu())) {
-                end(ExitStatus::failure, fmt::format("vCPU {}: {}{}{}", vcpu, error->message,
-                                                     error->hint.empty() ? "" : "; ", error->hint));
+                vcpu_failed(vcpu, *error);
                 return;
             }
             const auto state = runners_[vcpu]->vcpu().state();
@@ -321,6 +329,21 @@ void Vm::vcpu_stopped(unsigned vcpu, cpu::Exit exit) {
                     state.system.segments[cpu::x86::cs].selector, state.rip));
         });
     }
+}
+
+void Vm::vcpu_failed(unsigned vcpu, const Error& error) {
+    std::string message =
+        fmt::format("vCPU {}: {}{}{}", vcpu, error.message, error.hint.empty() ? "" : "; ", error.hint);
+    if (const std::string evidence = cpu::evidence(runners_[vcpu]->vcpu()); !evidence.empty()) {
+        if (!case_file_) {
+            message += "with --case FILE, it is left for strata debug reduce";
+        } else if (auto written = write_all(case_file_.get(), evidence, config_.case_file); !written) {
+            message += written.error().message;
+        } else {
+            message += fmt::format("'strata debug reduce {}' cuts it down", config_.case_file);
+        }
+    }
+    end(ExitStatus::failure, std::move(message));
 }
 
 } // namespace strata::vm

@@ -7,6 +7,7 @@
 
 #include "base/clock.hpp"
 #include "base/event_loop.hpp"
+#include "base/file_descriptor.hpp"
 #include "cpu/assistance.hpp"
 #include "cpu/engine.hpp"
 #include "machine/boards/board.hpp"
@@ -96,6 +97,7 @@ private:
     Result<void> reboot();
     void restart();
     void vcpu_stopped(unsigned vcpu, cpu::Exit exit);
+    void vcpu_failed(unsigned vcpu, const Error& error);
     void request_park_all();
     [[nodiscard]] cpu::VcpuConfig vcpu_config(unsigned id) const;
 
@@ -114,6 +116,7 @@ private:
     cpu::x86::Model model_{}; // as the engine gives it
     std::uint64_t tsc_hz_ = 0;
     std::unique_ptr<TraceWriter> trace_;
+    FileDescriptor case_file_; // open, if the machine has one: later nothing can be opened
     std::unique_ptr<machine::Board> board_;
     std::unique_ptr<cpu::Engine> engine_;
     ExitHistory earlier_exits_;

@@ -264,8 +264,8 @@ public:
     // ---- the run loop's ----
     Exit run();
     // As run(), with `pending` for the signals that wait, and only until the first occasion to look at them:
-    // for whoever decides when events come.
-    std::optional<Exit> run_stretch(std::uint32_t pending);
+    // for whoever decides when events come; `briefly`: until the first that there could be.
+    std::optional<Exit> run_stretch(std::uint32_t pending, bool briefly = false);
     // As RESET# or INIT# leaves the processor. SDM volume 3 section 9.1.1.
     void reset();
     void init();
@@ -278,6 +278,8 @@ public:
 
     // The current block must not be continued: translations, modes or code changed.
     void end_block() { block_ended_ = true; }
+
+    [[nodiscard]] bool block_ended() const { return block_ended_; }
 
     // Nothing has ended the block that starts now.
     void begin_block() { block_ended_ = false; }
@@ -411,7 +413,7 @@ private:
     [[nodiscard]] bool execute_one();
     [[nodiscard]] std::optional<Exit> step();
     void deliver_fault(const Fault& fault);
-    std::optional<Exit> run_once(std::uint32_t pending);
+    std::optional<Exit> run_once(std::uint32_t pending, bool briefly = false);
     [[nodiscard]] std::optional<Exit> attend(std::uint32_t pending);
     void take_events(std::uint32_t pending);
     void take_interrupt(std::uint32_t pending);

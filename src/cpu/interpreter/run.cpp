@@ -42,16 +42,19 @@ Exit Cpu::run() {
     }
 }
 
-std::optional<Exit> Cpu::run_stretch(std::uint32_t pending) {
+std::optional<Exit> Cpu::run_stretch(std::uint32_t pending, bool briefly) {
     const AtWork at_work(*this);
-    return run_once(pending);
+    return run_once(pending, briefly);
 }
 
-std::optional<Exit> Cpu::run_once(std::uint32_t pending) {
+std::optional<Exit> Cpu::run_once(std::uint32_t pending, bool briefly) {
     if ((pending & wanted_signals_) != 0 || activity != x86::Activity::active) {
         if (const auto exit = attend(pending)) {
             return exit;
         }
+    }
+    if (briefly) {
+        signals_.set(Signals::engine);
     }
     begin_block();
     if (stepping_ || sti_shadow || movss_shadow || std::exchange(step_next_, false)) {

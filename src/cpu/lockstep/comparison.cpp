@@ -1,33 +1,11 @@
 #include "cpu/lockstep/comparison.hpp"
 
 #include "cpu/x86/register_names.hpp"
+#include "cpu/x86/state_fields.hpp"
 
 #include <fmt/format.h>
 
 namespace strata::cpu::lockstep {
-namespace {
-
-class Differences {
-public:
-    void add(std::string_view name, std::uint64_t leader, std::uint64_t follower) {
-        if (leader != follower) {
-            text_ += fmt::format("  {:<8} {:#018x}  {:#018x}\n", name, leader, follower);
-        }
-    }
-
-    void add_part(std::string_view name, bool same) {
-        if (!same) {
-            text_ += fmt::format("  {}\n", name);
-        }
-    }
-
-    [[nodiscard]] const std::string& text() const { return text_; }
-
-private:
-    std::string text_;
-};
-
-} // namespace
 
 void forgive(const x86::State& leader, x86::State& follower, std::uint64_t undefined) {
     for (std::size_t i = 0; i < leader.gpr.size(); ++i) {
@@ -41,46 +19,14 @@ void forgive(const x86::State& leader, x86::State& follower, std::uint64_t undef
 }
 
 std::string difference(const x86::State& leader, const x86::State& follower) {
-    if (leader == follower) {
-        return {};
-    }
-    Differences differences;
-    for (std::size_t i = 0; i < leader.gpr.size(); ++i) {
-        differences.add(x86::register_names[i], leader.gpr[i], follower.gpr[i]);
-    }
-    differences.add("rip", leader.rip, follower.rip);
-    differences.add("rflags", leader.rflags, follower.rflags);
-    for (std::size_t i = 0; i < leader.fp.ymm.size(); ++i) {
-        for (unsigned lane = 0; lane < 4; ++lane) {
-            differences.add(fmt::format("ymm{}.{}", i, lane), leader.fp.ymm[i].lanes[lane],
-                            follower.fp.ymm[i].lanes[lane]);
+    std::string text;
+    for (const x86::StateField& field : x86::state_fields()) {
+        const std::uint64_t a = get(leader, field), b = get(follower, field);
+        if (a != b) {
+            text += fmt::format("  {:<8} {:#018x}  {:#018x}\n", field.name, a, b);
         }
     }
-    for (std::size_t i = 0; i < leader.fp.physical.size(); ++i) {
-        differences.add_part(fmt::format("x87 register {}", i),
-                             leader.fp.physical[i] == follower.fp.physical[i]);
-    }
-    differences.add("mxcsr", leader.fp.mxcsr, follower.fp.mxcsr);
-    differences.add("fsw", leader.fp.fsw, follower.fp.fsw);
-    differences.add("fcw", leader.fp.fcw, follower.fp.fcw);
-    differences.add("fip", leader.fp.fip, follower.fp.fip);
-    differences.add("fdp", leader.fp.fdp, follower.fp.fdp);
-    differences.add("cr0", leader.system.cr0, follower.system.cr0);
-    differences.add("cr2", leader.system.cr2, follower.system.cr2);
-    differences.add("cr3", leader.system.cr3, follower.system.cr3);
-    differences.add("cr4", leader.system.cr4, follower.system.cr4);
-    for (std::size_t i = 0; i < leader.system.segments.size(); ++i) {
-        differences.add_part(fmt::format("segment register {}", i),
-                             leader.system.segments[i] == follower.system.segments[i]);
-    }
-    differences.add_part("the rest of the x87 and vector state", leader.fp == follower.fp);
-    differences.add_part("the system state (the above, tables, MSRs, debug registers)",
-                         leader.system == follower.system);
-    differences.add("activity", static_cast<std::uint64_t>(leader.activity),
-                    static_cast<std::uint64_t>(follower.activity));
-    differences.add_part("what holds off interrupts", leader.movss_shadow == follower.movss_shadow &&
-                                                          leader.nmi_blocked == follower.nmi_blocked);
-    return differences.text();
+    return text;
 }
 
 std::string describe(const x86::State& state) {

@@ -2,7 +2,6 @@
 
 #include "cpu/lockstep/vcpu.hpp"
 #include "cpu/software_vcpu.hpp"
-#include "cpu/translator/traps.hpp"
 #include "cpu/x86/model_changes.hpp"
 
 namespace strata::cpu::lockstep {
@@ -10,8 +9,8 @@ namespace {
 
 class LockstepEngine final : public Engine, public ModellingEngine {
 public:
-    LockstepEngine(memory::GuestMemory& memory, std::unique_ptr<memory::GuestMemory> copy, const Clock& clock)
-        : memory_(memory), copy_(std::move(copy)), clock_(clock) {}
+    LockstepEngine(memory::GuestMemory& memory, Copies copies, const Clock& clock)
+        : memory_(memory), copies_(std::move(copies)), clock_(clock) {}
 
     [[nodiscard]] std::string_view name() const override { return "lockstep"; }
 
@@ -28,28 +27,23 @@ public:
     }
 
     Result<std::unique_ptr<Vcpu>> create_vcpu(const VcpuConfig& config, Bus& bus) override {
-        auto code = translator::CodeMemory::create(LockstepVcpu::code_size);
-        if (!code) {
-            return std::unexpected(code.error());
-        }
-        translator::install_trap_handler();
-        return std::make_unique<LockstepVcpu>(memory_, *copy_, std::move(*code), clock_, config, bus);
+        return LockstepVcpu::create(memory_, copies_, clock_, config, bus);
     }
 
 private:
     memory::GuestMemory& memory_;
-    std::unique_ptr<memory::GuestMemory> copy_;
+    Copies copies_;
     const Clock& clock_;
 };
 
 } // namespace
 
 Result<std::unique_ptr<Engine>> create_engine(memory::GuestMemory& memory, const Clock& clock) {
-    auto copy = new_copy(memory);
-    if (!copy) {
-        return std::unexpected(copy.error());
+    auto copies = Copies::of(memory);
+    if (!copies) {
+        return std::unexpected(copies.error());
     }
-    return std::make_unique<LockstepEngine>(memory, std::move(*copy), clock);
+    return std::make_unique<LockstepEngine>(memory, std::move(*copies), clock);
 }
 
 } // namespace strata::cpu::lockstep

@@ -10,9 +10,6 @@
 namespace strata::cpu::lockstep {
 namespace {
 
-// Far more than a leader runs between two looks at its signals.
-constexpr std::uint64_t most_blocks = 50'000'000;
-
 // Without what is the leader's alone.
 VcpuConfig quiet(VcpuConfig config) {
     config.trace = {};
@@ -30,11 +27,12 @@ Follower::Follower(memory::GuestMemory& memory, Memories& memories, const VcpuCo
 
 Follower::~Follower() { cpu_.set_accelerator(nullptr); }
 
-std::string Follower::follow(const Stretch& stretch, const x86::State& goal) {
+std::string Follower::follow(const Stretch& stretch, const x86::State& goal, std::uint64_t most_blocks) {
     goal_ = &goal;
     bus_.begin(stretch);
-    blocks_left_ = most_blocks;
+    blocks_left_ = most_blocks_ = most_blocks;
     closest_wrong_ = goal.gpr.size() + 1;
+    closest_at_ = 0;
     near_ = looked_ = false;
     if (arrived()) { // a look at breakpoints can be all that the leader did
         return {};
@@ -42,7 +40,7 @@ std::string Follower::follow(const Stretch& stretch, const x86::State& goal) {
     try {
         // Events come first, and what they lead to: so the leader began, too.
         for (std::uint32_t pending = stretch.pending;; pending = 0) {
-            static_cast<void>(cpu_.run_stretch(pending));
+            run_once(pending);
             // Where the processor steps, as behind a fault, nothing stops it within a repeated instruction.
             if (near_ || cpu_.rip() == goal.rip) {
                 step_through();
@@ -57,6 +55,19 @@ std::string Follower::follow(const Stretch& stretch, const x86::State& goal) {
         }
     } catch (const OtherCall& call) {
         return fmt::format("  {}\n{}", call.what, missed());
+    }
+}
+
+// To the next occasion to stop. Where the processor steps by itself, it is made to do that round by round at
+// the goal, if that is a repeated instruction: a signal may have stopped the leader there.
+void Follower::run_once(std::uint32_t pending) {
+    const bool steps_at_goal = cpu_.steps() && cpu_.rip() == goal_->rip;
+    if (steps_at_goal) {
+        cpu_.set_debug({.single_step = true});
+    }
+    static_cast<void>(cpu_.run_stretch(pending));
+    if (steps_at_goal) {
+        cpu_.set_debug({});
     }
 }
 
@@ -143,6 +154,7 @@ bool Follower::arrived() {
 void Follower::note_closest(std::size_t wrong) {
     if (wrong < closest_wrong_) {
         closest_wrong_ = wrong;
+        closest_at_ = most_blocks_ - blocks_left_;
         closest_ = cpu_.state();
         closest_memory_ = wrong == 0 ? memories_.difference() : std::string();
     }

@@ -7,6 +7,7 @@
 #include "cpu/lockstep/memories.hpp"
 #include "cpu/lockstep/replayer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -23,8 +24,15 @@ public:
     Follower& operator=(const Follower&) = delete;
 
     // Does what the leader did in `stretch`, which brought it to `goal`. What differs then; empty: nothing,
-    // and the processor is at `goal`.
-    [[nodiscard]] std::string follow(const Stretch& stretch, const x86::State& goal);
+    // and the processor is at `goal`. It gives up after so many blocks.
+    [[nodiscard]] std::string follow(const Stretch& stretch, const x86::State& goal,
+                                     std::uint64_t most_blocks = far_more_blocks);
+
+    // After a difference: how many blocks were surely enough to come to the goal.
+    [[nodiscard]] std::uint64_t blocks_enough() const {
+        constexpr std::uint64_t some_more = 20'000;
+        return std::min(closest_at_ + some_more, most_blocks_ - blocks_left_ + 1);
+    }
 
     [[nodiscard]] interpreter::Cpu& cpu() { return cpu_; }
 
@@ -37,6 +45,9 @@ public:
     [[nodiscard]] std::string recent_code() const;
 
 private:
+    // Than a leader runs between two looks at its signals.
+    static constexpr std::uint64_t far_more_blocks = 50'000'000;
+
     bool execute(interpreter::Block& block, interpreter::Block*& next) override;
 
     [[nodiscard]] bool keeps_to_blocks() const override { return true; }
@@ -45,6 +56,7 @@ private:
 
     void discard_all() override {}
 
+    void run_once(std::uint32_t pending);
     void settle_last_run();
     void end_block_at(interpreter::Block& block, std::uint64_t distance);
     [[nodiscard]] std::size_t wrong_registers() const;
@@ -70,13 +82,14 @@ private:
     Replayer bus_;
     interpreter::Cpu cpu_;
     const x86::State* goal_ = nullptr;
-    std::uint64_t blocks_left_ = 0;
+    std::uint64_t blocks_left_ = 0, most_blocks_ = 0;
     bool near_ = false;   // the goal is within the repeated instruction that comes next
     bool looked_ = false; // it is where the goal's RIP is, but has not arrived
     // The state in which RIP and all calls were right, and most registers were; so many were not.
     x86::State closest_{};
     std::string closest_memory_; // what differed there
     std::size_t closest_wrong_ = 0;
+    std::uint64_t closest_at_ = 0; // in blocks
     std::array<Run, 16> recent_{};
     std::uint64_t runs_ = 0;
     std::uint64_t forgiven_ = 0;

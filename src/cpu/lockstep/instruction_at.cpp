@@ -42,6 +42,7 @@ std::optional<Instruction> instruction_at_rip(const interpreter::Cpu& cpu,
                                               const memory::GuestMemory& memory) {
     Instruction instruction{};
     instruction.linear = cpu.code64() ? cpu.rip() : cpu.system.segments[x86::cs].base + cpu.rip();
+    instruction.physical = cpu.translate(instruction.linear);
     std::array<std::uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> bytes{};
     const std::size_t count = read_code(cpu, memory, instruction.linear, bytes);
     const ZydisDecoder decoder = decoder_of(cpu);

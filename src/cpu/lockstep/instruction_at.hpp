@@ -16,6 +16,7 @@ struct Instruction {
     ZydisDecodedInstruction decoded;
     std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
     std::uint64_t linear;
+    std::optional<memory::GuestPhysical> physical; // of its first byte
 
     [[nodiscard]] std::string text() const;
 };

@@ -28,11 +28,51 @@ void Memories::copy() {
     forget();
 }
 
+template <class Act>
+void Memories::for_each_written(Act act) const {
+    for (const memory::GuestMemory* memory : {&leader_, &follower_}) {
+        for (const GuestPhysical page : memory->dirty()) {
+            act(page);
+        }
+    }
+}
+
+void Memories::keep() {
+    for_each_written([this](GuestPhysical page) {
+        const std::byte* now = follower_.host(page, page_size);
+        std::byte* kept = before_.host(page, page_size);
+        if (std::memcmp(now, kept, page_size) != 0) {
+            std::memcpy(kept, now, page_size);
+        }
+    });
+}
+
+void Memories::restore() {
+    for_each_written([this](GuestPhysical page) {
+        static_cast<void>(follower_.write(page, before_.host(page, page_size), page_size));
+    });
+}
+
+std::map<GuestPhysical, Page> Memories::before(const std::vector<GuestPhysical>& touched) const {
+    std::map<GuestPhysical, Page> pages;
+    const auto add = [&](GuestPhysical page) {
+        std::memcpy(pages[page].data(), before_.host(page, page_size), page_size);
+    };
+    std::ranges::for_each(touched, add);
+    for_each_written([&](GuestPhysical page) {
+        if (std::memcmp(leader_.host(page, page_size), before_.host(page, page_size), page_size) != 0) {
+            add(page);
+        }
+    });
+    return pages;
+}
+
 void Memories::forget() {
     for (const GuestPhysical page : devices_) { // whatever became of it
         static_cast<void>(follower_.write(page, leader_.host(page, page_size), page_size));
     }
     devices_.clear();
+    keep();
     static_cast<void>(leader_.take_dirty());
     static_cast<void>(follower_.take_dirty());
 }

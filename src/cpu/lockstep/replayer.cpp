@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <string_view>
 
 namespace strata::cpu::lockstep {
 
@@ -11,18 +10,7 @@ using Kind = BusCall::Kind;
 namespace {
 
 std::string description(const BusCall& call) {
-    static constexpr std::array<std::string_view, 11> names{"read of port",
-                                                            "write to port",
-                                                            "read of device memory",
-                                                            "write to device memory",
-                                                            "interrupt's vector",
-                                                            "RDMSR",
-                                                            "WRMSR",
-                                                            "read of the task priority",
-                                                            "write to the task priority",
-                                                            "CPUID",
-                                                            "x87 error"};
-    return fmt::format("{} {:#x}, size {}, value {:#x}", names[static_cast<std::size_t>(call.kind)],
+    return fmt::format("{} {:#x}, size {}, value {:#x}", BusCall::names[static_cast<std::size_t>(call.kind)],
                        call.place, call.size, call.value);
 }
 

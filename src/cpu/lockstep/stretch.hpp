@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace strata::cpu::lockstep {
@@ -33,6 +34,19 @@ struct BusCall {
         adjust_cpuid,
         floating_point_error
     };
+
+    // By Kind.
+    static constexpr std::array<std::string_view, 11> names{"read-port",
+                                                            "write-port",
+                                                            "read-mmio",
+                                                            "write-mmio",
+                                                            "acknowledge-interrupt",
+                                                            "read-msr",
+                                                            "write-msr",
+                                                            "task-priority",
+                                                            "set-task-priority",
+                                                            "adjust-cpuid",
+                                                            "floating-point-error"};
 
     Kind kind;
     unsigned size = 0;

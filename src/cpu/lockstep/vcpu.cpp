@@ -1,34 +1,51 @@
 #include "cpu/lockstep/vcpu.hpp"
 
 #include "cpu/lockstep/comparison.hpp"
+#include "cpu/lockstep/touched_pages.hpp"
 
 #include <chrono>
 #include <fmt/format.h>
+#include <utility>
+#include <vector>
 
 namespace strata::cpu::lockstep {
 namespace {
 
-// More is translated, and so compared, than is worth it for speed.
-constexpr translator::Policy policy{.runs_before_translation = 30, .unrolls_at_once = true, .checks = false};
 constexpr std::uint64_t instructions_between_forgetting = 4'000'000;
 constexpr auto longest_stretch = std::chrono::microseconds(1000); // about; so far it may be to a difference
 
-std::unique_ptr<translator::Frame> new_frame(interpreter::Shared& shared, const VcpuConfig& config,
-                                             Bus& bus) {
-    // For overwrite: most of the frame's stack is never touched.
-    return std::unique_ptr<translator::Frame>(new translator::Frame(shared, config, bus));
-}
-
 } // namespace
 
-LockstepVcpu::LockstepVcpu(memory::GuestMemory& memory, memory::GuestMemory& copy,
-                           translator::CodeMemory code, const Clock& clock, const VcpuConfig& config,
-                           Bus& bus)
-    : memory_(memory), device_writes_(memory), bus_(bus, device_writes_, clock, time_),
-      shared_(memory, time_), frame_(new_frame(shared_, config, bus_)),
-      translator_(*frame_, std::move(code), policy), memories_(memory, copy),
-      follower_(copy, memories_, config),
-      timer_([this](const std::stop_token& stop) { end_stretches(stop); }) {
+Result<Copies> Copies::of(const memory::GuestMemory& memory) {
+    auto follower = new_copy(memory), before = new_copy(memory);
+    if (!follower || !before) {
+        return std::unexpected(!follower ? follower.error() : before.error());
+    }
+    return Copies{std::move(*follower), std::move(*before)};
+}
+
+Result<std::unique_ptr<LockstepVcpu>> LockstepVcpu::create(memory::GuestMemory& memory, const Copies& copies,
+                                                           const Clock& clock, const VcpuConfig& config,
+                                                           Bus& bus, const MakeLeader& make_leader,
+                                                           const Pace& pace) {
+    auto vcpu = std::unique_ptr<LockstepVcpu>(new LockstepVcpu(memory, copies, clock, config, bus, pace));
+    auto leader = make_leader(vcpu->shared_, config, vcpu->bus_, pace);
+    if (!leader) {
+        return std::unexpected(leader.error());
+    }
+    vcpu->leader_ = std::move(*leader);
+    if (!pace.briefly) {
+        vcpu->timer_ =
+            std::jthread([self = vcpu.get()](const std::stop_token& s) { self->end_stretches(s); });
+    }
+    return vcpu;
+}
+
+LockstepVcpu::LockstepVcpu(memory::GuestMemory& memory, const Copies& copies, const Clock& clock,
+                           const VcpuConfig& config, Bus& bus, const Pace& pace)
+    : memory_(memory), device_writes_(memory), bus_(bus, device_writes_, clock, time_), pace_(pace),
+      config_(config), shared_(memory, time_), memories_(memory, *copies.follower, *copies.before),
+      follower_(*copies.follower, memories_, config) {
     memory_.set_write_observer(&device_writes_);
 }
 
@@ -45,27 +62,46 @@ void LockstepVcpu::reset() {
 }
 
 Exit LockstepVcpu::run() {
-    device_writes_.adopt_thread();
-    if (failure_) {
-        return Exit::shutdown;
-    }
     for (;;) {
-        const std::uint32_t pending = signals().pending();
-        if (pending & Signals::leave) {
-            signals().clear(Signals::leave);
-            return Exit::requested;
-        }
-        const auto exit = run_stretch(pending);
-        if (failure_) {
-            return Exit::shutdown;
-        }
-        if (exit) {
+        if (const auto exit = run_stretch()) {
             return *exit;
         }
     }
 }
 
-std::optional<Exit> LockstepVcpu::run_stretch(std::uint32_t pending) {
+std::optional<Exit> LockstepVcpu::run_stretch() {
+    device_writes_.adopt_thread();
+    if (failure_) {
+        return Exit::shutdown;
+    }
+    std::uint32_t pending = signals().pending();
+    if (pending & Signals::leave) {
+        signals().clear(Signals::leave);
+        return Exit::requested;
+    }
+    prepare(pending);
+    const x86::State before = follower_.cpu().state();
+    const auto exit = lead(pending);
+    const auto device_writes = device_writes_.take();
+    for (const DeviceWrite& write : device_writes) {
+        memories_.apply(write);
+    }
+    const std::string differs = follower_.follow(stretch_, leader().state());
+    stretches_.fetch_add(1, std::memory_order_relaxed);
+    retired_.store(follower_.cpu().retired(), std::memory_order_relaxed);
+    if (!differs.empty() && device_writes.empty()) {
+        differ("  what      translator          interpreter\n" + differs, before);
+        return Exit::shutdown;
+    }
+    if (!differs.empty()) { // the leader may have seen the writes in the middle
+        not_compared_.fetch_add(1, std::memory_order_relaxed);
+        alike_ = false;
+    }
+    return exit;
+}
+
+// Both are alike then.
+void LockstepVcpu::prepare(std::uint32_t& pending) {
     if (!alike_) {
         static_cast<void>(device_writes_.take());
         start_alike();
@@ -79,30 +115,18 @@ std::optional<Exit> LockstepVcpu::run_stretch(std::uint32_t pending) {
         memories_.forget();
         pending |= Signals::flush_tlb;
     }
+    memories_.keep();
+}
+
+std::optional<Exit> LockstepVcpu::lead(std::uint32_t pending) {
     stretch_ = {.pending = pending, .time = bus_.look_at_time()};
     bus_.begin(stretch_);
-    const x86::State before = follower_.cpu().state();
     at_work_.store(true, std::memory_order_relaxed);
-    auto exit = leader().run_stretch(pending);
+    auto exit = leader().run_stretch(pending, pace_.briefly);
     while (!exit && !at_fetchable_code()) {
-        exit = leader().run_stretch(0);
+        exit = leader().run_stretch(0, pace_.briefly);
     }
     at_work_.store(false, std::memory_order_relaxed);
-    const auto device_writes = device_writes_.take();
-    for (const DeviceWrite& write : device_writes) {
-        memories_.apply(write);
-    }
-    const std::string differs = follower_.follow(stretch_, leader().state());
-    stretches_.fetch_add(1, std::memory_order_relaxed);
-    retired_.store(follower_.cpu().retired(), std::memory_order_relaxed);
-    if (!differs.empty()) {
-        if (device_writes.empty()) {
-            differ("  what      translator          interpreter\n" + differs, before);
-        } else { // the leader may have seen them in the middle
-            not_compared_.fetch_add(1, std::memory_order_relaxed);
-            alike_ = false;
-        }
-    }
     return exit;
 }
 
@@ -121,14 +145,36 @@ void LockstepVcpu::start_alike() {
 }
 
 void LockstepVcpu::differ(const std::string& what, const x86::State& before) {
-    failure_ =
-        Error{fmt::format("translator and interpreter differ after {} instructions:\n{}"
+    report_ = fmt::format("translator and interpreter differ after {} instructions:\n{}"
                           "both were at:\n{}"
                           "the translator came to:\n{}"
-                          "the interpreter came to:\n{}"
-                          "what the interpreter ran last:\n{}",
+                          "the interpreter came to:\n{}",
                           follower_.cpu().retired(), what, describe(before), describe(leader().state()),
-                          describe(follower_.cpu().state()), follower_.recent_code())};
+                          describe(follower_.cpu().state()));
+    failure_ = Error{report_ + "what the interpreter ran last:\n" + follower_.recent_code()};
+    failed_on_ = make_case(before);
+}
+
+// What is needed of memory is what another interpreter, which knows nothing yet, accesses on the same way.
+Case LockstepVcpu::make_case(const x86::State& before) {
+    memories_.restore();
+    Follower another(follower_.memory(), memories_, config_);
+    another.cpu().set_state(before);
+    std::vector<memory::GuestPhysical> touched;
+    {
+        const TouchedPages watch(follower_.memory());
+        static_cast<void>(another.follow(stretch_, leader().state(), follower_.blocks_enough()));
+        touched = watch.pages();
+    }
+    const auto slots = memory_.slots();
+    return {.model = *config_.model,
+            .tsc_hz = config_.tsc_hz,
+            .memory_size = memory_.size(),
+            .low_memory = slots.front().size,
+            .instructions = another.cpu().retired(),
+            .state = before,
+            .stretch = stretch_,
+            .pages = memories_.before(touched)};
 }
 
 // A stretch that takes long ends at the next occasion.

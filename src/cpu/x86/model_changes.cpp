@@ -52,4 +52,16 @@ Result<Model> parse_model(std::string_view text) {
     return model;
 }
 
+std::string model_text(const Model& model) {
+    std::string text(model.name);
+    const auto named = find_model(model.name);
+    for (const FeatureInfo& info : feature_table()) {
+        const bool wanted = model.has(info.feature);
+        if (named && wanted != (*named)->has(info.feature)) {
+            text += std::string(wanted ? ",+" : ",-") + std::string(info.name);
+        }
+    }
+    return text;
+}
+
 } // namespace strata::cpu::x86
