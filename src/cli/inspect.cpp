@@ -65,7 +65,7 @@ public:
     // A container is found before an image of the same name.
     [[nodiscard]] Result<nlohmann::json> look_at(const std::string& name) const {
         if (instances_) {
-            const auto found = instances_->find(name);
+            const auto found = find_container(*instances_, name);
             if (found) {
                 return describe_container(*instances_, *found);
             }

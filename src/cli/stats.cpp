@@ -102,11 +102,11 @@ public:
 private:
     [[nodiscard]] Result<std::vector<Instance>> wanted() const {
         if (options_.names.empty()) {
-            return instances_.list();
+            return list_containers(instances_);
         }
         std::vector<Instance> found;
         for (const auto& name : options_.names) {
-            auto one = instances_.find(name);
+            auto one = find_container(instances_, name);
             if (!one) {
                 return std::unexpected(one.error());
             }
@@ -186,7 +186,7 @@ int stats(const Options& options) {
     if (!instances) {
         return report(instances.error(), failure);
     }
-    if (alone && !instances->find(options.names.front())) {
+    if (alone && !find_container(*instances, options.names.front())) {
         return report(machine.error(), failure);
     }
     const auto observed = Observer(*instances, options).observe();

@@ -189,6 +189,19 @@ bool send_packet(int socket, Packet kind, std::string_view data) {
     return sent >= 0;
 }
 
+std::optional<int> hear_exit_code(int socket) {
+    std::array<char, longest_packet> buffer{};
+    while (true) {
+        const auto size = recv(socket, buffer.data(), buffer.size(), 0);
+        if (size == 0 || (size < 0 && errno != EINTR)) {
+            return std::nullopt;
+        }
+        if (size > 1 && static_cast<Packet>(buffer[0]) == Packet::exit) {
+            return static_cast<unsigned char>(buffer[1]);
+        }
+    }
+}
+
 int carry_streams(int socket, const AttachOptions& options) { return Carrier(socket, options).run(); }
 
 } // namespace strata::instance

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/file_descriptor.hpp"
 
+#include <optional>
 #include <string_view>
 #include <sys/types.h>
 
@@ -26,6 +27,9 @@ inline constexpr std::size_t longest_packet = 16U << 10; // with its kind
 
 // Blocks; false when the other side is gone.
 [[nodiscard]] bool send_packet(int socket, Packet kind, std::string_view data = {});
+
+// Waits for the end of the container; nothing if the other side goes before.
+[[nodiscard]] std::optional<int> hear_exit_code(int socket);
 
 // Carries this process's standard streams to and from a container until it ends, or the other side is gone:
 // then its exit code, or -1. With `terminal` this process's terminal is put into raw mode; "Ctrl-P Ctrl-Q"

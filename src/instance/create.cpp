@@ -96,7 +96,8 @@ Result<void> Instances::make_files(Instance& instance, const std::optional<image
 }
 
 Result<Instance> Instances::create(const std::string& name, Settings settings,
-                                   const std::optional<image::Image>& image) const {
+                                   const std::optional<image::Image>& image,
+                                   std::optional<UnfinishedMark>* unstarted) const {
     if (!name.empty()) {
         if (auto good = check_name(name); !good) {
             return std::unexpected(good.error());
@@ -113,7 +114,9 @@ Result<Instance> Instances::create(const std::string& name, Settings settings,
     }
     auto done = make_files(instance, image);
     done = done ? insert(instance) : done;
-    if (done || remove_files(instance.id)) {
+    if (done && unstarted != nullptr) {
+        *unstarted = std::move(*mark);
+    } else if (done || remove_files(instance.id)) {
         mark->clear();
     }
     if (done) {

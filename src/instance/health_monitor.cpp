@@ -22,9 +22,9 @@ constexpr std::size_t longest_output = 4096;
 } // namespace
 
 HealthMonitor::HealthMonitor(OpenState open_state, const Runtime& runtime, const Instance& instance,
-                             User user)
+                             User user, Health health)
     : open_state_(std::move(open_state)), runtime_(runtime), instance_(instance), user_(std::move(user)),
-      due_(started_ + nanoseconds(instance.settings.health.interval)) {
+      health_(std::move(health)), due_(started_ + nanoseconds(instance.settings.health.interval)) {
     if (const auto instances = open_state_()) {
         static_cast<void>(save_health(instances->database(), instance_.id, health_));
     }

@@ -19,8 +19,10 @@ class HealthMonitor {
 public:
     using OpenState = std::function<Result<Instances>()>;
 
-    // Of an instance whose program has just begun. What is passed by reference outlives this object.
-    HealthMonitor(OpenState open_state, const Runtime& runtime, const Instance& instance, User user);
+    // Of an instance whose program has just begun, or, where there is something of it by `health`, goes on.
+    // What is passed by reference outlives this object.
+    HealthMonitor(OpenState open_state, const Runtime& runtime, const Instance& instance, User user,
+                  Health health = {});
 
     // Milliseconds until work() has something to do.
     [[nodiscard]] int patience() const;

@@ -3,14 +3,19 @@
 #include "base/atomic_file.hpp"
 #include "base/pipe.hpp"
 
+#include <cstdlib>
+
 namespace strata::instance {
 namespace {
 
-constexpr char good = '+', bad = '-', separator = '\n'; // the answer's first byte; between message and hint
+constexpr char good = '+', bad = '-',
+               separator = '\n'; // the answer's first byte; between code, message and hint
 
 [[noreturn]] void act_and_tell(const std::function<Result<std::string>()>& act, int answer) {
     const auto done = act();
-    const auto text = done ? good + *done : bad + done.error().message + separator + done.error().hint;
+    const auto text = done ? good + *done
+                           : bad + std::to_string(done.error().code) + separator + done.error().message +
+                                 separator + done.error().hint;
     _exit(write_all(answer, text, "pipe") ? 0 : 1);
 }
 
@@ -37,8 +42,10 @@ Result<std::string> in_child(const std::function<Result<std::string>()>& act) {
     if (text.front() == good) {
         return text.substr(1);
     }
-    const auto end = text.rfind(separator);
-    return fail(text.substr(1, end - 1), text.substr(end + 1));
+    const auto code_end = text.find(separator), end = text.rfind(separator);
+    return std::unexpected(Error{.message = text.substr(code_end + 1, end - code_end - 1),
+                                 .hint = text.substr(end + 1),
+                                 .code = std::atoi(text.c_str() + 1)});
 }
 
 } // namespace strata::instance

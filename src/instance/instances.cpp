@@ -33,7 +33,6 @@ CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, created INTEGER NOT N
 constexpr auto columns =
     "id, name, settings, status, pid, pid_start, exit_code, error, created, started, finished, "
     "restarts, address, stopped";
-constexpr int killed_unseen = 137; // the exit code of one whose end nobody saw: as if by SIGKILL
 
 Result<Instance> read_row(Statement& row) {
     Instance instance{.id = row.text(), .name = row.text()};
@@ -198,16 +197,19 @@ Result<void> Instances::remove_files(const std::string& id) const {
     return remove_tree(directory_ + "/containers/" + id);
 }
 
+Result<void> Instances::delete_row(const std::string& id) const {
+    auto deleted = database_.prepare("DELETE FROM instances WHERE id = ?").bind(id).run();
+    return deleted ? database_.prepare("DELETE FROM health WHERE instance = ?").bind(id).run() : deleted;
+}
+
 Result<void> Instances::remove(const Instance& instance) const {
     auto mark = UnfinishedMark::set(directory_, instance.id);
     if (!mark) {
         return std::unexpected(mark.error());
     }
-    auto deleted = database_.prepare("DELETE FROM instances WHERE id = ? RETURNING id");
-    const auto was_there = deleted.bind(instance.id).step();
-    auto removed = was_there ? deleted.run() : std::unexpected(was_there.error());
-    removed = removed ? database_.prepare("DELETE FROM health WHERE instance = ?").bind(instance.id).run()
-                      : removed;
+    auto row = database_.prepare("SELECT id FROM instances WHERE id = ?");
+    const auto was_there = row.bind(instance.id).step();
+    auto removed = was_there ? delete_row(instance.id) : std::unexpected(was_there.error());
     removed = removed ? remove_files(instance.id) : removed;
     if (removed) {
         mark->clear();
@@ -219,14 +221,17 @@ Result<void> Instances::remove(const Instance& instance) const {
 }
 
 // Finishes what others who were killed have begun to make, or to remove; what resists is left to the next.
+// One that is to be removed at its end, and was not started, keeps its mark: remove_abandoned() is to see it.
 Result<void> Instances::sweep() const {
     for (auto& mark : UnfinishedMark::abandoned(directory_)) {
-        auto row = database_.prepare("SELECT id FROM instances WHERE id = ?");
+        auto row = database_.prepare(
+            "SELECT status, json_extract(settings, '$.auto_remove') FROM instances WHERE id = ?");
         const auto exists = row.bind(mark.id()).step();
         if (!exists) {
             return std::unexpected(exists.error());
         }
-        if (*exists || remove_files(mark.id())) {
+        const bool is_unstarted = *exists && row.number() == static_cast<std::int64_t>(Status::created);
+        if (*exists ? !is_unstarted || row.number() == 0 : remove_files(mark.id()).has_value()) {
             mark.clear();
         }
     }

@@ -15,6 +15,7 @@
 #include "image/store/store.hpp"
 #include "instance/database.hpp"
 #include "instance/settings.hpp"
+#include "instance/unfinished_mark.hpp"
 
 #include <optional>
 #include <string>
@@ -25,6 +26,9 @@ namespace strata::instance {
 enum class Status { created, running, paused, exited };
 
 [[nodiscard]] const char* name_of(Status status);
+
+// The exit code of one whose end nobody saw: as if by SIGKILL.
+inline constexpr int killed_unseen = 137;
 
 struct Instance {
     std::string id{}, name{};
@@ -64,8 +68,11 @@ public:
     [[nodiscard]] Result<Instance> find(const std::string& text) const;
 
     // Makes an instance; with an empty name it gets one. The image, if there is one, must be in the store.
+    // `unstarted` gets its mark, which is to be cleared when it runs: one that is to be removed at its end
+    // does not outlive a maker that is killed before.
     [[nodiscard]] Result<Instance> create(const std::string& name, Settings settings,
-                                          const std::optional<image::Image>& image) const;
+                                          const std::optional<image::Image>& image,
+                                          std::optional<UnfinishedMark>* unstarted = nullptr) const;
     // Removes all of it. It must not run.
     [[nodiscard]] Result<void> remove(const Instance& instance) const;
 
@@ -82,6 +89,7 @@ private:
     [[nodiscard]] Result<std::vector<Instance>> select(Statement& rows) const;
     [[nodiscard]] Result<void> settle(Instance& instance) const;
     [[nodiscard]] Result<void> sweep() const;
+    [[nodiscard]] Result<void> delete_row(const std::string& id) const;
     [[nodiscard]] Result<void> unpack(Instance& instance, const image::Image& image) const;
     [[nodiscard]] Result<void> make_files(Instance& instance, const std::optional<image::Image>& image) const;
     [[nodiscard]] Result<void> remove_files(const std::string& id) const;

@@ -148,6 +148,12 @@ Result<void> pause(const Instances& instances, const Instance& instance, bool pa
 }
 
 Result<int> wait(const Instances& instances, const Instance& instance) {
+    // Its monitor tells those who are attached, also when it removes the container.
+    if (const auto monitor = connect_to(instances.path(instance), attach_socket, SOCK_SEQPACKET)) {
+        if (const auto code = hear_exit_code(monitor->get())) {
+            return *code;
+        }
+    }
     if (instance.alive()) {
         wait_for_process(instance, -1);
         wait_for_monitor(instances, instance);
@@ -186,13 +192,18 @@ void remove_abandoned(const Instances& instances) {
     while (rows.step().value_or(false)) {
         ids.push_back(rows.text());
     }
+    for (const auto& mark : UnfinishedMark::abandoned(instances.directory())) {
+        ids.push_back(mark.id()); // one that was not started
+    }
     for (const auto& id : ids) {
         const auto instance = instances.find(id);
-        if (!instance || instance->status != Status::exited) {
+        if (!instance || instance->alive() || !instance->settings.auto_remove) {
             continue;
         }
-        const FileDescriptor lock(open(instances.path(*instance, "lock").c_str(), O_RDWR | O_CLOEXEC));
-        if (!lock || !is_owned(lock)) { // else its monitor is about to
+        const FileDescriptor lock(
+            open(instances.path(*instance, "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        if (lock && own(lock) &&
+            !instances.find(id).value_or(*instance).alive()) { // else its monitor is about to
             static_cast<void>(remove_ended(instances, *instance, true));
         }
     }

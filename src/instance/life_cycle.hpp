@@ -22,7 +22,8 @@ namespace strata::instance {
 // The same for one that has ended, by its monitor.
 [[nodiscard]] Result<void> remove_ended(const Instances& instances, const Instance& instance, bool volumes);
 
-// Removes those that were to be removed at their end, and whose monitor was killed before it.
+// Removes those that were to be removed at their end, and whose monitor was killed before it, or `run` before
+// it started them.
 void remove_abandoned(const Instances& instances);
 
 // "SIGTERM", "TERM" or "15".

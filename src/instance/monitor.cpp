@@ -5,6 +5,7 @@
 #include "base/file_descriptor.hpp"
 #include "base/pipe.hpp"
 #include "instance/layer_copy.hpp"
+#include "instance/owner_lock.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -19,7 +20,7 @@ namespace {
 
 // Nothing of who launches it stays: its terminal, its locks, its database.
 [[noreturn]] void become_monitor(const Instances& instances, const Instance& instance, int answer,
-                                 int attached) {
+                                 int attached, const char* word) {
     setsid();
     constexpr int out_of_the_way = 10;
     answer = fcntl(answer, F_DUPFD, out_of_the_way);
@@ -32,14 +33,15 @@ namespace {
     syscall(SYS_close_range, last + 1, ~0U, 0);
     const auto path = path_beside(monitor::program);
     execl(path.c_str(), monitor::program, instances.directory().c_str(), instances.store_directory().c_str(),
-          instance.id.c_str(), nullptr);
+          instance.id.c_str(), word, nullptr);
     const auto text = fmt::format("cannot run {}: {}\nit belongs beside strata", path, std::strerror(errno));
     static_cast<void>(write_all(monitor::answer_descriptor, text, "pipe"));
     _exit(1);
 }
 
 // What the monitor answers.
-Result<std::string> start_monitor(const Instances& instances, const Instance& instance, int attached) {
+Result<std::string> start_monitor(const Instances& instances, const Instance& instance, int attached,
+                                  const char* word = nullptr) {
     auto pipe = make_pipe();
     if (!pipe) {
         return fail_errno("start", instance.name);
@@ -50,7 +52,7 @@ Result<std::string> start_monitor(const Instances& instances, const Instance& in
     }
     if (child == 0) {
         if (fork() == 0) { // the monitor is nobody's child
-            become_monitor(instances, instance, pipe->write_end.get(), attached);
+            become_monitor(instances, instance, pipe->write_end.get(), attached, word);
         }
         _exit(0);
     }
@@ -83,6 +85,18 @@ Result<void> launch(const Instances& instances, const Instance& instance, int at
     }
     const auto end = answer->rfind(monitor::separator);
     return fail(answer->substr(0, end), answer->substr(end + 1));
+}
+
+bool attend(const Instances& instances, const Instance& instance) {
+    if (!instance.alive()) {
+        return false;
+    }
+    const FileDescriptor lock(open(instances.path(instance, "lock").c_str(), O_RDWR | O_CLOEXEC));
+    if (!lock || is_owned(lock)) {
+        return false;
+    }
+    static_cast<void>(start_monitor(instances, instance, -1, monitor::adopt_word));
+    return true;
 }
 
 } // namespace strata::instance

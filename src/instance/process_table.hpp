@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,10 @@ namespace strata::instance {
 [[nodiscard]] inline bool is_alive(std::int64_t pid, std::int64_t start) {
     return pid > 0 && start != 0 && start_time(pid) == start;
 }
+
+// How a process ended that need not be this one's child, as waitpid(2) gives it; `process` is a pidfd that
+// has told that it did. None if the kernel does not say.
+[[nodiscard]] std::optional<int> end_status(std::int64_t pid, int process);
 
 struct ProcessEntry {
     std::int64_t pid = 0, parent = 0;

@@ -124,11 +124,21 @@ Result<void> Runtime::remove(const std::string& id) const {
     return absent ? Result<void>{} : call({"delete", "--force", id});
 }
 
-Result<std::string> Runtime::stats(const std::string& id) const {
+Result<std::string> Runtime::call_for_text(std::vector<std::string> arguments) const {
     const TemporaryFile answer(directory_);
     const FileDescriptor file(open(answer.path().c_str(), O_WRONLY | O_CLOEXEC));
-    const auto called = call({"events", "--stats", id}, {.output = file.get()});
+    const auto called = call(std::move(arguments), {.output = file.get()});
     return called ? Result<std::string>(content_of(answer.path())) : std::unexpected(called.error());
+}
+
+Result<std::string> Runtime::stats(const std::string& id) const {
+    return call_for_text({"events", "--stats", id});
+}
+
+bool Runtime::is_unstarted(const std::string& id) const {
+    const auto state = call_for_text({"state", id});
+    JsonReader reader("state");
+    return state && reader.parse(*state).find("status").string() == "created";
 }
 
 Result<void> Runtime::update(const std::string& id, const std::string& resources) const {

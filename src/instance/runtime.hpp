@@ -39,6 +39,9 @@ public:
     // Also one that is not there.
     [[nodiscard]] Result<void> remove(const std::string& id) const;
 
+    // Whether it was made, and its program waits to be started.
+    [[nodiscard]] bool is_unstarted(const std::string& id) const;
+
     // What it uses: one event as JSON, as `events --stats` writes it.
     [[nodiscard]] Result<std::string> stats(const std::string& id) const;
 
@@ -50,6 +53,7 @@ public:
 
 private:
     [[nodiscard]] Result<void> call(std::vector<std::string> arguments, const Streams& streams = {}) const;
+    [[nodiscard]] Result<std::string> call_for_text(std::vector<std::string> arguments) const;
     [[nodiscard]] Result<pid_t> call_for_pid(std::vector<std::string> arguments, const std::string& console,
                                              const std::string& last, const Streams& streams) const;
 

@@ -24,6 +24,8 @@ public:
 
     // Makes the container and starts its program.
     [[nodiscard]] Result<void> begin();
+    // Takes over a container whose monitor was killed: its program goes on.
+    [[nodiscard]] Result<void> adopt();
     // Until the container has ended, and is not to be started again.
     void watch();
 
@@ -41,8 +43,14 @@ private:
         return *log_;
     } // NOLINT(bugprone-unchecked-optional-access): prepare() made it
 
+    [[nodiscard]] Result<Instances> take_instance();
     [[nodiscard]] Result<void> prepare();
+    [[nodiscard]] Result<void> mount(const Instances& instances);
+    [[nodiscard]] Result<void> listen();
     [[nodiscard]] Result<void> start_container();
+    [[nodiscard]] Result<void> publish(const Instances& instances);
+    [[nodiscard]] Result<void> take_over(const Instances& instances);
+    void end_unstarted(const Instances& instances);
     [[nodiscard]] Result<pid_t> create_container(const std::string& console, const Streams& streams);
     [[nodiscard]] Result<Streams> make_streams(std::list<FileDescriptor>& inside);
     [[nodiscard]] Result<void> write_bundle(const Instances& instances);
@@ -56,6 +64,7 @@ private:
     [[nodiscard]] std::vector<pollfd> awaited() const;
     void serve(const std::vector<pollfd>& files);
     void reap();
+    void take_adopted_end();
     void accept_client();
     void read_output(FileDescriptor& file, std::string_view stream);
     void tell(char kind, std::string_view data);
@@ -69,6 +78,8 @@ private:
     Runtime runtime_;
     Instance instance_{};
     FileDescriptor lock_{}, signals_{}, listener_{};
+    FileDescriptor process_{};                    // a pidfd of the container's first
+    bool is_adopted_ = false;                     // that one is not this process's child
     FileDescriptor input_{}, output_{}, error_{}; // the monitor's ends; a terminal is input and output
     std::string root_{}, pending_input_{};
     bool end_of_input_ = false;

@@ -2,7 +2,6 @@
 #include "instance/supervisor.hpp"
 
 #include "base/atomic_file.hpp"
-#include "base/pipe.hpp"
 #include "instance/attachment.hpp"
 #include "instance/bundle.hpp"
 #include "instance/console.hpp"
@@ -13,6 +12,7 @@
 #include "instance/owner_lock.hpp"
 #include "instance/process_table.hpp"
 #include "instance/root_filesystem.hpp"
+#include "instance/streams.hpp"
 #include "instance/volumes.hpp"
 
 #include <csignal>
@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <vector>
 
 namespace strata::instance {
@@ -33,32 +34,49 @@ void set_nonblocking(const FileDescriptor& file) {
 
 } // namespace
 
-Result<void> Supervisor::prepare() {
+// The container is this monitor's from here on.
+Result<Instances> Supervisor::take_instance() {
     lock_ = FileDescriptor(open((path_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock_ || !own(lock_)) {
         return fail("the container is being started, or runs already");
     }
-    const auto instances = open_state();
+    auto instances = open_state();
     if (!instances) {
-        return std::unexpected(instances.error());
+        return instances;
     }
     auto instance = instances->find(id_);
     if (!instance) {
         return std::unexpected(instance.error());
     }
     instance_ = std::move(*instance);
+    return instances;
+}
+
+Result<void> Supervisor::prepare() {
+    const auto instances = take_instance();
+    if (!instances) {
+        return std::unexpected(instances.error());
+    }
     if (instance_.alive()) {
         return fail(fmt::format("container {} runs already", instance_.name));
     }
     static_cast<void>(instances->set_stopped(instance_, false));
-    if (auto hidden = hide_mounts(); !hidden) {
-        return hidden;
-    }
-    auto root = mount_root(*instances, instance_);
+    auto done = hide_mounts();
+    done = done ? mount(*instances) : done;
+    return done ? listen() : done;
+}
+
+Result<void> Supervisor::mount(const Instances& instances) {
+    auto root = mount_root(instances, instance_);
     if (!root) {
         return std::unexpected(root.error());
     }
     root_ = std::move(*root);
+    return {};
+}
+
+// To those who want to be attached, and to ended children.
+Result<void> Supervisor::listen() {
     const FileDescriptor place(open(path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     auto listener = listen_at(place.get(), attach_socket, SOCK_SEQPACKET);
     if (!listener) {
@@ -119,22 +137,19 @@ Result<Streams> Supervisor::make_streams(std::list<FileDescriptor>& inside) {
     if (instance_.settings.terminal) {
         return streams;
     }
-    const auto connect = [&](FileDescriptor& ours, int& theirs, bool reads) -> Result<void> {
-        auto pipe = make_pipe();
+    const auto connect = [&](Result<StreamPipe> pipe, FileDescriptor& ours, int& theirs) -> Result<void> {
         if (!pipe) {
-            return fail_errno("make", "a pipe");
+            return std::unexpected(pipe.error());
         }
-        auto& [read_end, write_end] = *pipe;
-        ours = std::move(reads ? read_end : write_end);
-        set_nonblocking(ours);
-        inside.push_back(std::move(reads ? write_end : read_end));
+        ours = std::move(pipe->monitors);
+        inside.push_back(std::move(pipe->programs));
         theirs = inside.back().get();
         return {};
     };
-    auto done = connect(output_, streams.output, true);
-    done = done ? connect(error_, streams.error, true) : done;
+    auto done = connect(make_output(path_, output_name), output_, streams.output);
+    done = done ? connect(make_output(path_, error_name), error_, streams.error) : done;
     if (done && instance_.settings.interactive) {
-        done = connect(input_, streams.input, false);
+        done = connect(make_input(path_), input_, streams.input);
     }
     return done ? Result<Streams>(streams) : std::unexpected(done.error());
 }
@@ -159,6 +174,11 @@ Result<void> Supervisor::start_container() {
         return std::unexpected(network.error());
     }
     network_ = std::move(*network);
+    if (root_.empty()) { // an adopted container's was its own
+        if (auto mounted = mount(*instances); !mounted) {
+            return mounted;
+        }
+    }
     if (auto written = write_bundle(*instances); !written) {
         return written;
     }
@@ -189,6 +209,8 @@ Result<void> Supervisor::start_container() {
         output_ = std::move(*terminal);
     }
     exit_code_.reset();
+    process_.reset(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
+    is_adopted_ = false;
     instance_.pid = *pid;
     instance_.pid_start = start_time(*pid);
     instance_.status = Status::running;
@@ -199,15 +221,9 @@ Result<void> Supervisor::start_container() {
     if (auto saved = instances->save_state(instance_); !saved) {
         return saved;
     }
-    if (!instance_.settings.ports.empty() && !network_->address.empty()) {
-        const int space = instance_.settings.network == "user" ? network_->handle.get() : -1;
-        auto published = publish_ports(instance_.settings.ports, network_->address, space);
-        if (!published) {
-            instance_.status = Status::created;
-            return std::unexpected(published.error());
-        }
-        ports_ = std::move(*published);
-        static_cast<void>(instances->save_settings(instance_)); // the ports that were free
+    if (auto published = publish(*instances); !published) {
+        instance_.status = Status::created;
+        return published;
     }
     if (auto started = runtime_.start(id_); !started) {
         instance_.status = Status::created;
@@ -217,6 +233,20 @@ Result<void> Supervisor::start_container() {
     if (!instance_.settings.health.test.empty()) {
         health_.emplace([this] { return open_state(); }, runtime_, instance_, user_);
     }
+    return {};
+}
+
+Result<void> Supervisor::publish(const Instances& instances) {
+    if (instance_.settings.ports.empty() || network_->address.empty()) {
+        return {};
+    }
+    const int space = instance_.settings.network == "user" ? network_->handle.get() : -1;
+    auto published = publish_ports(instance_.settings.ports, network_->address, space);
+    if (!published) {
+        return std::unexpected(published.error());
+    }
+    ports_ = std::move(*published);
+    static_cast<void>(instances.save_settings(instance_)); // the ports that were free
     return {};
 }
 

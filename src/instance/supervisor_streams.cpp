@@ -2,6 +2,7 @@
 #include "instance/supervisor.hpp"
 
 #include "instance/attachment.hpp"
+#include "instance/process_table.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <vector>
 
@@ -33,7 +35,8 @@ std::vector<pollfd> Supervisor::awaited() const {
                               {full ? -1 : output_.get(), POLLIN, 0},
                               {full ? -1 : error_.get(), POLLIN, 0},
                               {pending_input_.empty() ? -1 : sink.get(), POLLOUT, 0},
-                              {health_ ? health_->output() : -1, POLLIN, 0}};
+                              {health_ ? health_->output() : -1, POLLIN, 0},
+                              {is_adopted_ && !exit_code_ ? process_.get() : -1, POLLIN, 0}};
     const auto reads = pending_input_.size() < most_pending_input ? POLLIN : 0;
     for (const auto& client : clients_) {
         files.push_back(
@@ -61,7 +64,10 @@ void Supervisor::serve(const std::vector<pollfd>& files) {
     if (health_ && files[5].revents != 0) {
         health_->read_output();
     }
-    auto file = files.begin() + 6;
+    if (files[6].revents != 0) {
+        take_adopted_end();
+    }
+    auto file = files.begin() + 7;
     for (auto& client : clients_) {
         if (file == files.end() || file->fd != client.socket.get()) {
             break; // a new one
@@ -106,12 +112,17 @@ void Supervisor::reap() {
     }
     int status = 0;
     for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        if (pid == instance_.pid) {
+        if (pid == instance_.pid && !is_adopted_) {
             exit_code_ = code_of(status);
         } else if (health_) {
             health_->take_end(pid, code_of(status));
         }
     }
+}
+
+void Supervisor::take_adopted_end() {
+    const auto status = end_status(instance_.pid, process_.get());
+    exit_code_ = status ? code_of(*status) : killed_unseen;
 }
 
 void Supervisor::accept_client() {
@@ -189,7 +200,7 @@ void Supervisor::read_client(Client& client) {
         break;
     case Packet::signal:
         if (data.size() == 1 && !exit_code_) {
-            ::kill(static_cast<pid_t>(instance_.pid), data[0]); // not reaped yet, so it is still that process
+            syscall(SYS_pidfd_send_signal, process_.get(), data[0], nullptr, 0);
         }
         break;
     default: break;

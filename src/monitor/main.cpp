@@ -13,6 +13,7 @@
 #include <malloc.h>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -61,7 +62,7 @@ void answer(const std::string& text) {
     close(monitor::answer_descriptor);
 }
 
-int run(const std::string& directory, const std::string& store, const std::string& id) {
+int run(const std::string& directory, const std::string& store, const std::string& id, bool adopts) {
     for (const int file : {monitor::answer_descriptor, monitor::attached_descriptor}) {
         fcntl(file, F_SETFD, FD_CLOEXEC);
     }
@@ -70,7 +71,7 @@ int run(const std::string& directory, const std::string& store, const std::strin
     stay_in_user_namespace(directory);
     auto supervisor = std::make_unique<Supervisor>(
         directory, store, id, FileDescriptor(is_attached ? monitor::attached_descriptor : -1));
-    if (const auto begun = supervisor->begin(); !begun) {
+    if (const auto begun = adopts ? supervisor->adopt() : supervisor->begin(); !begun) {
         supervisor.reset(); // who is answered may begin anew at once: the container is nobody's by then
         const auto& [message, hint, code] = begun.error();
         answer(code == needs_copy ? monitor::copy_first : message + monitor::separator + hint);
@@ -85,11 +86,15 @@ int run(const std::string& directory, const std::string& store, const std::strin
 } // namespace
 } // namespace strata::instance
 
+namespace monitor = strata::instance::monitor;
+
 int main(int count, char** arguments) {
     constexpr int parameters = 4;
-    if (count != parameters) {
+    const bool adopts =
+        count == parameters + 1 && std::string_view(arguments[parameters]) == monitor::adopt_word;
+    if (count != parameters && !adopts) {
         std::fputs("strata-monitor is what strata starts beside each container\n", stderr);
         return 2;
     }
-    return strata::instance::run(arguments[1], arguments[2], arguments[3]);
+    return strata::instance::run(arguments[1], arguments[2], arguments[3], adopts);
 }

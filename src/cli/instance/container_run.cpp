@@ -99,7 +99,8 @@ int status_of(const Error& error) {
 } // namespace
 
 Result<instance::Instance> create_container(const instance::Instances& instances,
-                                            const CreateOptions& options) {
+                                            const CreateOptions& options,
+                                            std::optional<instance::UnfinishedMark>* unstarted) {
     std::optional<image::Image> image;
     if (options.rootfs.empty()) {
         const auto store = image::Store::open(instances.store_directory());
@@ -118,7 +119,8 @@ Result<instance::Instance> create_container(const instance::Instances& instances
         settings->image_id = image->id().text();
     }
     if (settings->network.starts_with("container:")) { // by ID, since names change
-        const auto owner = instances.find(settings->network.substr(settings->network.find(':') + 1));
+        const auto owner =
+            find_container(instances, settings->network.substr(settings->network.find(':') + 1));
         if (!owner) {
             return std::unexpected(owner.error());
         }
@@ -127,7 +129,7 @@ Result<instance::Instance> create_container(const instance::Instances& instances
     if (auto prepared = prepare_mounts(instances, options, *settings); !prepared) {
         return std::unexpected(prepared.error());
     }
-    auto made = instances.create(options.name, std::move(*settings), image);
+    auto made = instances.create(options.name, std::move(*settings), image, unstarted);
     if (made && !options.cid_file.empty()) {
         if (auto written = replace_file(options.cid_file, made->id, 0644); !written) {
             return std::unexpected(written.error());
@@ -136,7 +138,8 @@ Result<instance::Instance> create_container(const instance::Instances& instances
     return made;
 }
 
-Result<int> start_attached(const instance::Instances& instances, const instance::Instance& instance) {
+Result<int> start_attached(const instance::Instances& instances, const instance::Instance& instance,
+                           std::optional<instance::UnfinishedMark> unstarted) {
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         return fail_errno("make", "a socket pair");
@@ -145,6 +148,9 @@ Result<int> start_attached(const instance::Instances& instances, const instance:
     FileDescriptor theirs(ends[1]);
     if (auto launched = instance::launch(instances, instance, theirs.get()); !launched) {
         return std::unexpected(launched.error());
+    }
+    if (unstarted) {
+        unstarted->clear();
     }
     theirs.reset();
     const auto& settings = instance.settings;
@@ -161,7 +167,8 @@ int run_container(const Places& places, const CreateOptions& options) {
     if (!instances) {
         return report(instances.error(), engine_failed);
     }
-    const auto made = create_container(*instances, options);
+    std::optional<instance::UnfinishedMark> unstarted;
+    const auto made = create_container(*instances, options, &unstarted);
     if (!made) {
         return report(made.error(), engine_failed);
     }
@@ -170,11 +177,13 @@ int run_container(const Places& places, const CreateOptions& options) {
         if (auto launched = instance::launch(*instances, *made); !launched) {
             code = std::unexpected(launched.error());
         } else {
+            unstarted->clear();
             fmt::print("{}\n", made->id);
         }
     } else {
-        code = start_attached(*instances, *made);
+        code = start_attached(*instances, *made, std::move(unstarted));
     }
+    unstarted.reset();
     if (!code) {
         if (options.remove) {
             static_cast<void>(instance::remove_instance(*instances, *made, true));

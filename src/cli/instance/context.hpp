@@ -50,11 +50,18 @@ CLI::App* add_instance_command(CLI::App& root, Outcome& outcome, const char* nam
     return command;
 }
 
+// A container by name, ID, or the beginning of an ID, and all of them. One whose monitor was killed has
+// another one then.
+[[nodiscard]] Result<instance::Instance> find_container(const instance::Instances& instances,
+                                                        const std::string& name);
+[[nodiscard]] Result<std::vector<instance::Instance>> list_containers(const instance::Instances& instances);
+
 // Does something to each container that is named; prints the names of those it was done to, and the errors of
-// the others.
+// the others. With `may_be_absent` a name that there is no container of is passed over.
 [[nodiscard]] Result<int> for_each_named(const instance::Instances& instances,
                                          const std::vector<std::string>& names,
-                                         const std::function<Result<void>(const instance::Instance&)>& act);
+                                         const std::function<Result<void>(const instance::Instance&)>& act,
+                                         bool may_be_absent = false);
 
 // After options, the words of a program's command line must not be read as options of ours.
 void take_command(CLI::App& command);

@@ -35,7 +35,7 @@ Result<int> run(const instance::Instances& instances, Options& options) {
     if (options.rest.size() < 2) {
         return fail("a container and a command are needed", "see strata exec --help");
     }
-    const auto found = instances.find(options.rest.front());
+    const auto found = find_container(instances, options.rest.front());
     if (!found) {
         return std::unexpected(found.error());
     }

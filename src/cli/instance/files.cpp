@@ -69,7 +69,7 @@ Result<int> copy(const instance::Instances& instances, Copy& options) {
         return fail("one of SOURCE and TARGET must be CONTAINER:PATH",
                     "for example: strata cp web:/etc/hosts .");
     }
-    const auto found = instances.find(from.empty() ? to : from);
+    const auto found = find_container(instances, from.empty() ? to : from);
     if (!found) {
         return std::unexpected(found.error());
     }
@@ -91,7 +91,7 @@ void define_diff(CLI::App& command, Named& options) {
 }
 
 Result<int> diff(const instance::Instances& instances, Named& options) {
-    const auto found = instances.find(options.name);
+    const auto found = find_container(instances, options.name);
     const auto changes =
         found ? instance::changes(instances, *found)
               : Result<std::vector<std::pair<char, std::string>>>(std::unexpected(found.error()));
@@ -116,7 +116,7 @@ void define_export(CLI::App& command, Export& options) {
 }
 
 Result<int> export_root(const instance::Instances& instances, Export& options) {
-    const auto found = instances.find(options.name);
+    const auto found = find_container(instances, options.name);
     if (!found) {
         return std::unexpected(found.error());
     }
@@ -170,7 +170,7 @@ Result<image::NewLayer> make_layer(const instance::Instances& instances, const i
 }
 
 Result<int> commit(const instance::Instances& instances, Commit& options) {
-    const auto found = instances.find(options.name);
+    const auto found = find_container(instances, options.name);
     if (!found) {
         return std::unexpected(found.error());
     }

@@ -62,7 +62,7 @@ void define_rm(CLI::App& command, Names& options) {
 
 Result<int> start(const instance::Instances& instances, Names& options) {
     if (options.attach && options.names.size() == 1) {
-        const auto found = instances.find(options.names.front());
+        const auto found = find_container(instances, options.names.front());
         return found ? start_attached(instances, *found) : std::unexpected(found.error());
     }
     return for_each_named(instances, options.names, [&](const instance::Instance& each) -> Result<void> {
@@ -80,7 +80,7 @@ Result<int> restart(const instance::Instances& instances, Names& options) {
         if (auto stopped = instance::stop(instances, each, options.seconds); !stopped) {
             return stopped;
         }
-        const auto again = instances.find(each.id);
+        const auto again = find_container(instances, each.id);
         auto launched = again ? instance::launch(instances, *again) : std::unexpected(again.error());
         if (launched) {
             instance::record_event(instances.database(), each, "restart");
@@ -104,7 +104,7 @@ Result<int> set_paused(const instance::Instances& instances, Names& options) {
     int status = success;
     std::vector<std::string> containers;
     for (const auto& name : options.names) {
-        if (instances.find(name) || !vm::control::is_running(name)) {
+        if (find_container(instances, name) || !vm::control::is_running(name)) {
             containers.push_back(name);
         } else if (const auto done = vm::control::set_paused(name, paused); done) {
             fmt::print("{}\n", name);
@@ -119,7 +119,7 @@ Result<int> set_paused(const instance::Instances& instances, Names& options) {
 
 Result<int> wait(const instance::Instances& instances, Names& options) {
     for (const auto& name : options.names) {
-        const auto found = instances.find(name);
+        const auto found = find_container(instances, name);
         const auto code =
             found ? instance::wait(instances, *found) : Result<int>(std::unexpected(found.error()));
         if (!code) {
@@ -131,15 +131,12 @@ Result<int> wait(const instance::Instances& instances, Names& options) {
 }
 
 Result<int> remove(const instance::Instances& instances, Names& options) {
-    if (options.force) { // one that is gone is what was asked for
-        std::erase_if(options.names, [&](const auto& name) {
-            const auto found = instances.find(name);
-            return !found && found.error().code == ENOENT;
-        });
-    }
-    return for_each_named(instances, options.names, [&](const auto& each) {
-        return instance::remove_instance(instances, each, options.volumes, options.force);
-    });
+    return for_each_named(
+        instances, options.names,
+        [&](const auto& each) {
+            return instance::remove_instance(instances, each, options.volumes, options.force);
+        },
+        options.force); // one that is gone is what was asked for
 }
 
 struct Renaming {
@@ -153,7 +150,7 @@ void define_rename(CLI::App& command, Renaming& options) {
 }
 
 Result<int> rename(const instance::Instances& instances, Renaming& options) {
-    const auto found = instances.find(options.from);
+    const auto found = find_container(instances, options.from);
     const auto done =
         found ? instances.rename(*found, options.to) : Result<void>(std::unexpected(found.error()));
     return done ? Result<int>(success) : std::unexpected(done.error());

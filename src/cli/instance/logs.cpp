@@ -32,7 +32,7 @@ void define(CLI::App& command, Options& options) {
 }
 
 Result<int> show(const instance::Instances& instances, Options& options) {
-    const auto found = instances.find(options.name);
+    const auto found = find_container(instances, options.name);
     if (!found) {
         return std::unexpected(found.error());
     }
@@ -55,7 +55,7 @@ Result<int> show(const instance::Instances& instances, Options& options) {
     instance::read_log(path, found->settings.log_files, range, print);
     if (options.follow) {
         const auto ended = [&] {
-            const auto now = instances.find(found->id);
+            const auto now = find_container(instances, found->id);
             return !now || !now->alive();
         };
         instance::follow_log(path, from, ended, print);
@@ -78,7 +78,7 @@ void define_attach(CLI::App& command, AttachCommand& options) {
 }
 
 Result<int> attach(const instance::Instances& instances, AttachCommand& options) {
-    const auto found = instances.find(options.name);
+    const auto found = find_container(instances, options.name);
     if (!found) {
         return std::unexpected(found.error());
     }

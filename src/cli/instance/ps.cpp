@@ -140,7 +140,7 @@ nlohmann::json fields_of(const instance::Instances& instances, const Instance& i
 }
 
 Result<int> list(const instance::Instances& instances, Options& options) {
-    auto all = instances.list();
+    auto all = list_containers(instances);
     if (!all) {
         return std::unexpected(all.error());
     }
@@ -196,7 +196,7 @@ void define_named(CLI::App& command, Named& options) {
 }
 
 Result<int> top(const instance::Instances& instances, Named& options) {
-    const auto found = instances.find(options.name);
+    const auto found = find_container(instances, options.name);
     if (!found) {
         return std::unexpected(found.error());
     }
@@ -213,7 +213,7 @@ Result<int> top(const instance::Instances& instances, Named& options) {
 }
 
 Result<int> port(const instance::Instances& instances, Named& options) {
-    const auto found = instances.find(options.name);
+    const auto found = find_container(instances, options.name);
     if (!found) {
         return std::unexpected(found.error());
     }

@@ -36,6 +36,13 @@ Result<Connection> connect_network(const Instances& instances, const Instance& i
     return bridge;
 }
 
+Result<Connection> reconnect_network(const Instance& instance) {
+    if (instance.settings.network == "user") {
+        return reconnect_user(instance.pid);
+    }
+    return Connection{.address = instance.address};
+}
+
 void disconnect_network(const Instances& instances, const Instance& instance) {
     if (instance.settings.network == "bridge") {
         disconnect_bridge(instances, instance);

@@ -20,6 +20,8 @@ struct Connection {
 
 // "none" and "host" need nothing; "container:ID" joins another's; "bridge" and "user" are made.
 [[nodiscard]] Result<Connection> connect_network(const Instances& instances, const Instance& instance);
+// What a running instance has, when the process that had it was killed: what ended with that is made again.
+[[nodiscard]] Result<Connection> reconnect_network(const Instance& instance);
 void disconnect_network(const Instances& instances, const Instance& instance);
 
 } // namespace strata::instance

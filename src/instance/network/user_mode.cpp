@@ -44,9 +44,10 @@ Result<FileDescriptor> make_tap() {
     return tap;
 }
 
-// Makes a network for this process, which leaves its own, and sends its device and its namespace.
-Result<std::string> send_network(int socket) {
-    if (unshare(CLONE_NEWNET) != 0) {
+// Makes a network for this process, which leaves its own for a new one or for `joined`, and sends its device
+// and its namespace.
+Result<std::string> send_network(int socket, const FileDescriptor& joined) {
+    if ((joined ? setns(joined.get(), CLONE_NEWNET) : unshare(CLONE_NEWNET)) != 0) {
         return fail_errno("make", "a network namespace");
     }
     const auto tap = make_tap();
@@ -66,15 +67,13 @@ Result<std::string> send_network(int socket) {
     return done ? Result<std::string>("") : std::unexpected(done.error());
 }
 
-} // namespace
-
-Result<Connection> connect_user() {
+Result<Connection> connect_in(const FileDescriptor& joined) {
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         return fail_errno("make", "a socket pair");
     }
     const FileDescriptor ours(ends[0]), theirs(ends[1]);
-    if (auto made = in_child([&] { return send_network(theirs.get()); }); !made) {
+    if (auto made = in_child([&] { return send_network(theirs.get(), joined); }); !made) {
         return std::unexpected(made.error());
     }
     const auto tap = container::receive_descriptor(ours.get());
@@ -96,6 +95,15 @@ Result<Connection> connect_user() {
                       .address = user_address,
                       .handle = std::move(*space),
                       .server = std::move(*stack)};
+}
+
+} // namespace
+
+Result<Connection> connect_user() { return connect_in({}); }
+
+Result<Connection> reconnect_user(std::int64_t pid) {
+    const FileDescriptor space(open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
+    return space ? connect_in(space) : fail_errno("open", "the container's network namespace");
 }
 
 } // namespace strata::instance

@@ -11,5 +11,7 @@ inline constexpr auto user_address = "10.0.2.15", user_gateway = "10.0.2.2", use
 inline constexpr unsigned user_prefix = 24;
 
 [[nodiscard]] Result<Connection> connect_user();
+// The same in the namespace that a process is in. EBUSY while the stack that served it is still there.
+[[nodiscard]] Result<Connection> reconnect_user(std::int64_t pid);
 
 } // namespace strata::instance
