@@ -1,10 +1,10 @@
-"""strata debug translate: what the translator makes of guest code."""
+"""strata debug: what the translator makes of guest code, and what is left of a case that lockstep found."""
 import os
 import re
 import unittest
 from pathlib import Path
 
-from command import BAD_ARGUMENT, strata
+from command import BAD_ARGUMENT, FAILURE, strata
 from guest import Folder
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/translator.md"
@@ -44,6 +44,32 @@ class Translate(unittest.TestCase):
             done = strata("debug", "translate", *words)
             self.assertEqual((done.returncode, done.stdout), (BAD_ARGUMENT, ""))
             self.assertRegex(done.stderr, rf"\Astrata: {message}")
+
+
+CASES = Path(__file__).resolve().parents[1] / "cpu/cases"
+
+
+class Reduce(unittest.TestCase):
+    """That a case is reduced, a unit test shows: it has a translator that is wrong."""
+
+    def test_a_case_that_does_not_differ(self):
+        file = CASES / "cmovns.case"
+        done = strata("debug", "reduce", file)
+        self.assertEqual((done.returncode, done.stdout), (FAILURE, ""))
+        self.assertEqual(done.stderr.splitlines()[0], f"strata: {file}: translator and interpreter do the same")
+
+    def test_what_is_no_case(self):
+        with Folder() as folder:
+            file = folder / "some.case"
+            for text, message in (("", f"{file}: it does not begin with 'strata-case 1'"),
+                                  ("strata-case 1\neax 1\n", f"{file}: line 2: there is nothing called 'eax'")):
+                file.write_text(text)
+                done = strata("debug", "reduce", file)
+                self.assertEqual((done.returncode, done.stdout), (BAD_ARGUMENT, ""))
+                self.assertEqual(done.stderr.splitlines()[0], f"strata: {message}")
+            missing = strata("debug", "reduce", folder / "missing.case")
+        self.assertEqual(missing.returncode, BAD_ARGUMENT)
+        self.assertIn("strata: cannot open case", missing.stderr)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@
 #include "cpu/lockstep/memories.hpp"
 #include "cpu/lockstep/replayer.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -30,8 +29,8 @@ public:
 
     // After a difference: how many blocks were surely enough to come to the goal.
     [[nodiscard]] std::uint64_t blocks_enough() const {
-        constexpr std::uint64_t some_more = 20'000;
-        return std::min(closest_at_ + some_more, most_blocks_ - blocks_left_ + 1);
+        constexpr std::uint64_t some_more = 200'000;
+        return blocks_left_ == 0 ? closest_at_ + some_more : most_blocks_ - blocks_left_ + 1;
     }
 
     [[nodiscard]] interpreter::Cpu& cpu() { return cpu_; }

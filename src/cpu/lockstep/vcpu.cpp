@@ -34,10 +34,7 @@ Result<std::unique_ptr<LockstepVcpu>> LockstepVcpu::create(memory::GuestMemory& 
         return std::unexpected(leader.error());
     }
     vcpu->leader_ = std::move(*leader);
-    if (!pace.briefly) {
-        vcpu->timer_ =
-            std::jthread([self = vcpu.get()](const std::stop_token& s) { self->end_stretches(s); });
-    }
+    vcpu->timer_ = std::jthread([self = vcpu.get()](const std::stop_token& s) { self->end_stretches(s); });
     return vcpu;
 }
 
@@ -121,12 +118,15 @@ void LockstepVcpu::prepare(std::uint32_t& pending) {
 std::optional<Exit> LockstepVcpu::lead(std::uint32_t pending) {
     stretch_ = {.pending = pending, .time = bus_.look_at_time()};
     bus_.begin(stretch_);
+    const std::uint64_t rip = leader().rip();
+    const bool briefly = pace_.briefly && !repeating_;
     at_work_.store(true, std::memory_order_relaxed);
-    auto exit = leader().run_stretch(pending, pace_.briefly);
+    auto exit = leader().run_stretch(pending, briefly);
     while (!exit && !at_fetchable_code()) {
-        exit = leader().run_stretch(0, pace_.briefly);
+        exit = leader().run_stretch(0, briefly);
     }
     at_work_.store(false, std::memory_order_relaxed);
+    repeating_ = briefly && leader().rip() == rip;
     return exit;
 }
 

@@ -90,6 +90,7 @@ private:
     Follower follower_;
     Stretch stretch_;
     bool alike_ = false;                // the follower has the leader's state, and the copy of memory is one
+    bool repeating_ = false;            // an instruction, of which there was one round: the rest comes in one
     std::uint64_t next_forgetting_ = 0; // in instructions
     std::optional<Error> failure_;
     std::string report_;
