@@ -25,10 +25,11 @@ struct Options {
     std::string file;
     std::string address = "0x401000";
     bool user = false;
+    unsigned mode = 64;
 };
 
 constexpr auto examples = R"(
-Guest code is 64-bit and lies in one page. Left is the guest's instruction, right what runs on the host for it.
+Guest code lies in one page; 32-bit code has flat segments, as all but the oldest systems have. Left is the guest's instruction, right what runs on the host for it.
 There rSP is the address of the processor's state, guest rCX is in R13 and guest rSP in R12; region0 is the run of
 memory that the first access found last time, "later" what is seldom run; ".." are bytes that change from build
 to build. docs/translator.md walks through one.
@@ -36,6 +37,7 @@ to build. docs/translator.md walks through one.
 Examples:
   strata debug translate b8 01 00 00 00 5b c3
   strata debug translate --user 488b07 4883c708 4839f7 75f4
+  strata debug translate --mode 32 55 89e5 ff7508
   strata debug translate --file code.bin --address 0xffffffff81000000)";
 
 Result<std::uint64_t> parse_address(const std::string& text) {
@@ -123,7 +125,7 @@ int translate(const Options& options) {
     }
     const cpu::x86::Model& host = cpu::translator::host_model();
     cpu::translator::Listing listing(*cpu::x86::find_model("max").value(), host);
-    print(listing.translate(*code, *address, options.user));
+    print(listing.translate(*code, *address, {.user = options.user, .narrow = options.mode == 32}));
     return 0;
 }
 
@@ -142,6 +144,10 @@ void add_debug(CLI::App& root, Outcome& outcome) {
     command->add_option("--address", options->address, "Where the code is, linear")
         ->type_name("ADDRESS")
         ->capture_default_str();
+    command->add_option("--mode", options->mode, "Bits of the code's mode: 64 or 32")
+        ->type_name("BITS")
+        ->capture_default_str()
+        ->check(CLI::IsMember({64U, 32U}));
     command->add_flag("--user", options->user, "It is a program's, at privilege 3; else a kernel's");
     command->footer(examples);
     command->callback([options, &outcome] { outcome.status = translate(*options); });

@@ -15,7 +15,7 @@ protected:
     // Has the first instruction of the host code of `guest` that begins with `from` begin with `to`.
     std::string escape(const Bytes& guest, const Bytes& from, const Bytes& to) {
         bool found = false;
-        const auto what = listing_.escape(guest, 0x40'1000, [&](std::span<std::uint8_t> host) {
+        const auto what = listing_.escape(guest, 0x40'1000, {}, [&](std::span<std::uint8_t> host) {
             ZydisDecoder decoder;
             ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
             ZydisDecodedInstruction info;
@@ -41,7 +41,17 @@ protected:
 constexpr const char* uncovered = "accesses what no check has covered";
 
 TEST_F(HostCheck, LetsPassWhatIsCovered) {
-    EXPECT_EQ(listing_.escape(push_pop_, 0x40'1000, [](auto) {}), std::nullopt);
+    EXPECT_EQ(listing_.escape(push_pop_, 0x40'1000, {}, [](auto) {}), std::nullopt);
+}
+
+// A loop that is there eight times over adds up in each round.
+TEST_F(HostCheck, FollowsLongSums) {
+    const Bytes loop{0x48, 0x8B, 0x77, 0x08,       // mov rsi, [rdi+8]
+                     0x48, 0x8D, 0x4C, 0x31, 0x01, // lea rcx, [rcx+rsi+1]
+                     0x44, 0x0F, 0xB6, 0x01,       // movzx r8d, byte [rcx]
+                     0x85, 0xC0,                   // test eax, eax
+                     0x75, 0xEF};                  // jne to the first
+    EXPECT_EQ(listing_.escape(loop, 0x40'1000, {}, [](auto) {}), std::nullopt);
 }
 
 TEST_F(HostCheck, FindsAnAccessBesideTheCheckedOne) {

@@ -16,10 +16,11 @@ constexpr std::uint64_t code_at = 0x40'1000;
 class TranslatedCode : public ::testing::Test {
 protected:
     // The guest's instructions, each followed by what it becomes. All of it keeps within bounds.
-    std::string translate(std::span<const std::uint8_t> code) {
-        EXPECT_EQ(listing_.escape(code, code_at, [](auto) {}), std::nullopt);
+    std::string translate(std::span<const std::uint8_t> code, bool narrow) {
+        const Listing::Guest kernel{.user = false, .narrow = narrow};
+        EXPECT_EQ(listing_.escape(code, code_at, kernel, [](auto) {}), std::nullopt);
         std::string text;
-        for (const ListedInstruction& instruction : listing_.translate(code, code_at, false)) {
+        for (const ListedInstruction& instruction : listing_.translate(code, code_at, kernel)) {
             text += instruction.text + '\n';
             for (const ListedInstruction::Host& host : instruction.host) {
                 text += "    " + host.text + '\n';
@@ -32,6 +33,8 @@ protected:
     Listing listing_{model_, model_};
 };
 
+constexpr const char* narrow_mark = "32: "; // in front of 32-bit code
+
 std::vector<std::uint8_t> bytes_of(const std::string& line) {
     std::istringstream in(line);
     std::vector<std::uint8_t> bytes;
@@ -41,7 +44,8 @@ std::vector<std::uint8_t> bytes_of(const std::string& line) {
     return bytes;
 }
 
-// Paragraphs: a line of code in hexadecimal, below it the guest's instructions and, indented, the host's.
+// Paragraphs: a line of code in hexadecimal behind its mark, below it the guest's instructions and, indented,
+// the host's.
 TEST_F(TranslatedCode, IsWhatItWas) {
     const std::string name = CPU_TEST_FOLDER "/translated_code.txt";
     std::ifstream in(name);
@@ -49,10 +53,12 @@ TEST_F(TranslatedCode, IsWhatItWas) {
     std::string expected, actual;
     for (std::string line; std::getline(in, line);) {
         expected += line + '\n';
+        const auto colon = line.find(": ");
         if (line.starts_with('#')) {
             actual += line + '\n';
-        } else if (line.starts_with(": ")) {
-            actual += '\n' + line + '\n' + translate(bytes_of(line.substr(2)));
+        } else if (colon != std::string::npos) {
+            actual += '\n' + line + '\n' +
+                      translate(bytes_of(line.substr(colon + 2)), line.starts_with(narrow_mark));
         }
     }
     if (std::getenv("STRATA_UPDATE") != nullptr) {
@@ -62,7 +68,7 @@ TEST_F(TranslatedCode, IsWhatItWas) {
     std::istringstream was(expected), is(actual);
     std::string guest;
     for (std::string before, now; std::getline(was, before) && std::getline(is, now);) {
-        guest = before.starts_with(": ") ? before : guest;
+        guest = before.find(": ") != std::string::npos ? before : guest;
         ASSERT_EQ(now, before) << "in the translation of " << guest;
     }
     EXPECT_EQ(actual.size(), expected.size());

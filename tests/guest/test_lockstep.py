@@ -7,9 +7,9 @@ from guest import Folder, Guest, counts
 
 
 class Boot(unittest.TestCase):
-    def test_cloud_kernel_boots_without_a_difference(self):
+    def boot(self, flavour):
         with Folder() as folder, patch.dict(os.environ, XDG_RUNTIME_DIR=str(folder)), \
-             Guest("cloud", ["--engine", "lockstep", "--cpus", "1", "--net", "none", "--name", "twice"]) as guest:
+             Guest(flavour, ["--engine", "lockstep", "--cpus", "1", "--net", "none", "--name", "twice"]) as guest:
             guest.check("(for i in 1 2 3 4; do (head -c 300000 /dev/zero | md5sum >/dev/null) & done; wait)")
             self.assertEqual(guest.trouble(), [])
             compared = counts("twice")
@@ -17,6 +17,12 @@ class Boot(unittest.TestCase):
             self.assertGreater(compared["comparisons"], 1000)
             self.assertEqual(compared["not-compared"], 0)
             self.assertEqual(guest.power_off(), 0)
+
+    def test_cloud_kernel_boots_without_a_difference(self):
+        self.boot("cloud")
+
+    def test_32_bit_kernel_boots_without_a_difference(self):
+        self.boot("686-pae")
 
 
 if __name__ == "__main__":

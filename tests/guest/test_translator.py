@@ -39,10 +39,16 @@ class Memory(unittest.TestCase):
 
 
 class Checked(unittest.TestCase):
-    def test_all_code_of_a_boot_is_proved_safe(self):
-        with Guest("cloud", ["--engine", "translator-checked", "--cpus", "1", "--net", "none"]) as guest:
+    def check(self, flavour):
+        with Guest(flavour, ["--engine", "translator-checked", "--cpus", "1", "--net", "none"]) as guest:
             guest.check("for i in $(seq 200); do cat /proc/uptime >/dev/null; done; head -c 3000000 /dev/zero | md5sum")
             self.assertEqual(guest.power_off(), 0)
+
+    def test_all_code_of_a_boot_is_proved_safe(self):
+        self.check("cloud")
+
+    def test_all_32_bit_code_of_a_boot_is_proved_safe(self):
+        self.check("686-pae")
 
 
 class Counts(unittest.TestCase):

@@ -1,5 +1,6 @@
 #include "guest.hpp"
 
+#include "cpu/assistance.hpp"
 #include "cpu/empty_bus.hpp"
 #include "cpu/x86/registers.hpp"
 #include "fp_image.hpp"
@@ -135,6 +136,15 @@ void Guest::run(const TestCase& input, SystemMode mode, Outcome& output) {
         std::memcpy(output.memory[i].data(), memory_->host(arena_physical + variable_pages[i] * page, page),
                     page);
     }
+}
+
+std::uint64_t Guest::traces() const {
+    for (const auto& [name, count] : cpu::exits(*vcpu_)) {
+        if (name == "traces") {
+            return count;
+        }
+    }
+    return 0;
 }
 
 } // namespace strata::oracle

@@ -22,6 +22,8 @@ public:
     // A case that does not come to an exception is Ending::lost. 64-bit code is for long mode, 32-bit code
     // not for virtual-8086 mode.
     void run(const TestCase& input, SystemMode mode, Outcome& output);
+    // That the engine has translated so far.
+    [[nodiscard]] std::uint64_t traces() const;
 
 private:
     Guest(std::unique_ptr<memory::GuestMemory> memory, std::unique_ptr<cpu::Bus> bus);

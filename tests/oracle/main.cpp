@@ -27,6 +27,8 @@ interpreter; every architecturally defined bit of registers, flags, memory and e
   --mode 64|32|16  width of the code (default 64)
   --own-segments   32- and 16-bit code natively in code segments of that width, where the host has them;
                    otherwise as its 64-bit equivalent
+  --translated PERCENT  fails if the engine has not translated anew in that share of the cases: then it was not
+                   its translations that were judged
   --max-differences N   stop after so many (default 20)
   --coverage FILE  writes how often each form was compared, and why others were not
   --engine NAME    the engine to judge (default interpreter)
@@ -74,6 +76,9 @@ bool parse_option(std::string_view name, std::string_view value, Arguments& a) {
     }
     if (name == "--mode") {
         return parse_number(value, o.width) && (o.width == 64 || o.width == 32 || o.width == 16);
+    }
+    if (name == "--translated") {
+        return parse_number(value, o.translated) && o.translated <= 100;
     }
     if (name == "--max-differences") {
         return parse_number(value, o.differences_shown) && o.differences_shown != 0;

@@ -130,7 +130,20 @@ Result<bool> Session::run() {
             break;
         }
     }
+    if (auto enough = check_translated(); !enough) {
+        return std::unexpected(enough.error());
+    }
     return different_ == 0;
+}
+
+Result<void> Session::check_translated() const {
+    const std::uint64_t traces = guest_ ? guest_->traces() : 0;
+    if (traces * 100 < run_ * options_.translated) {
+        return fail(
+            fmt::format("the engine {} has translated {} traces in {} cases", options_.engine, traces, run_),
+            "it has to translate even code that is written again and again");
+    }
+    return {};
 }
 
 // Fills in a trial by its number; returns the case for the native processor.

@@ -25,6 +25,7 @@ struct Options {
     std::string engine = "interpreter";
     std::string native_program{};
     unsigned differences_shown = 20;
+    unsigned translated = 0; // per cent of the cases for which the engine has to make a trace at least
     bool verbose = false;
     bool own_segments = false; // narrow code natively in code segments of its width, where the host has them
     bool native_only = false;  // run each case twice natively instead
@@ -59,6 +60,7 @@ private:
     explicit Session(Options options);
     Result<void> select_forms();
     Result<void> start_native(const std::array<std::uint8_t, page>& constant);
+    [[nodiscard]] Result<void> check_translated() const;
     Result<void> run_batch(std::uint64_t first, std::uint32_t count);
     Result<TestCase> prepare(Trial& trial);
     void judge(const Trial& trial, const Outcome& native);

@@ -237,6 +237,8 @@ public:
     }
 
     [[nodiscard]] std::optional<memory::GuestPhysical> translate(std::uint64_t linear) const;
+    // Does what fetching the next instruction does to page tables and TLB; false if that would fault.
+    bool prefetch();
 
     // ---- segments, control transfers (segments.cpp, far.cpp, tasks.cpp, exceptions.cpp) ----
     void load_segment(unsigned segment, std::uint16_t selector); // MOV, POP, LDS...: checks by mode

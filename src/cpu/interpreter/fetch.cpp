@@ -35,6 +35,17 @@ void Cpu::read_code(const FetchEntry& page, std::uint64_t offset, std::span<std:
     }
 }
 
+bool Cpu::prefetch() {
+    const std::uint64_t cr2 = system.cr2;
+    try {
+        static_cast<void>(fetch_page(code_linear()));
+        return true;
+    } catch (const Fault&) {
+        system.cr2 = cr2;
+        return false;
+    }
+}
+
 Block& Cpu::find_block() {
     wrap_rip();
     const std::uint64_t linear = code_linear();

@@ -12,8 +12,14 @@ namespace strata::cpu::interpreter {
 
 class RewrittenCode {
 public:
+    // For who wants to know of all code, however often it is written.
+    void keep_all() { keeps_all_ = true; }
+
     // After decoded code of `page` became void by a write. Whether the page is not to be kept from now on.
     bool note(memory::GuestPhysical page) {
+        if (keeps_all_) {
+            return false;
+        }
         Entry& entry = slot(page);
         if (entry.page != page) {
             fresh_ -= entry.fresh != 0;
@@ -58,6 +64,7 @@ private:
 
     std::array<Entry, 64> entries_{};
     std::uint32_t fresh_ = 0; // entries with any
+    bool keeps_all_ = false;
 };
 
 } // namespace strata::cpu::interpreter

@@ -134,6 +134,7 @@ bool Follower::arrived() {
         return false;
     }
     settle_last_run();
+    static_cast<void>(cpu_.prefetch()); // as the leader has done
     x86::State state = cpu_.state();
     const x86::State before = state;
     // Code may come by with all registers the same and yet be elsewhere: so memory decides, too.

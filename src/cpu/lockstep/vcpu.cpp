@@ -132,9 +132,7 @@ std::optional<Exit> LockstepVcpu::lead(std::uint32_t pending) {
 
 // Where no code can be fetched, the follower does not come to rest: the fault belongs to the stretch.
 bool LockstepVcpu::at_fetchable_code() {
-    const interpreter::Cpu& cpu = leader();
-    const std::uint64_t linear = cpu.code64() ? cpu.rip() : cpu.system.segments[x86::cs].base + cpu.rip();
-    return cpu.activity != x86::Activity::active || cpu.translate(linear).has_value();
+    return leader().activity != x86::Activity::active || leader().prefetch();
 }
 
 // The follower begins where the leader is.

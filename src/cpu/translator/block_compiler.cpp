@@ -89,7 +89,7 @@ void BlockCompiler::translate(const TraceInstruction& instruction) {
         system_instruction(decoded)) {
         return;
     }
-    if (decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == 64) {
+    if (decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == word() * 8) {
         lea(decoded);
     } else if (!copy(decoded)) {
         interpret();

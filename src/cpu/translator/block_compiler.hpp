@@ -58,7 +58,16 @@ private:
     [[nodiscard]] bool copyable(const Decoded& decoded) const;
     [[nodiscard]] bool wants_vectors(const Decoded& decoded) const;
     void lea(const Decoded& decoded);
+    void push_from_memory(const Decoded& decoded);
     void leave_frame();
+    // Has the instruction interpreted if 32-bit code does not reach all by its segment. False: no need.
+    bool check_segment(const EffectiveAddress& address);
+    void load_word(const Xbyak::Reg64& to, const Xbyak::RegExp& from);
+    void store_word(const Xbyak::RegExp& to, const Xbyak::Reg64& from);
+
+    [[nodiscard]] EffectiveAddress on_stack(std::int64_t displacement) const {
+        return translator::on_stack(native_.narrow, displacement);
+    }
 
     // ---- memory (data_access.cpp) ----
     enum class Access : std::uint8_t { read, write };
@@ -127,6 +136,10 @@ private:
     void return_from(unsigned release);
     void indirect(const Decoded& decoded, bool call);
     [[nodiscard]] static bool near_target(const Decoded& decoded);
+
+    // Bytes of what is pushed.
+    [[nodiscard]] int word() const { return native_.narrow ? 4 : 8; }
+
     void push_constant(std::uint64_t value);
     void poll_now();
     void find_target(const Xbyak::Label& miss);

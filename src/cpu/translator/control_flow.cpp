@@ -25,10 +25,10 @@ bool BlockCompiler::control_transfer(const Decoded& decoded) {
     const bool near =
         info.meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT || info.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
     const bool relative = operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
-    if (info.operand_width != 64) {
+    if (info.operand_width != decoded.word() * 8) {
         return false; // vendors differ
     }
-    const std::uint64_t target = relative ? next_rip() + operand.imm.value.u : 0;
+    const std::uint64_t target = relative ? rest_.front().target() : 0;
     site_->leaves = true; // even where the target is the next instruction
     if (const auto condition = decoded.jump_condition()) {
         conditional_jump(*condition, target);
@@ -57,63 +57,98 @@ bool BlockCompiler::stack_instruction(const Decoded& decoded) {
     const ZydisDecodedInstruction& info = decoded.info;
     const ZydisDecodedOperand& operand = decoded.operands[0];
     const bool push = info.mnemonic == ZYDIS_MNEMONIC_PUSH, pop = info.mnemonic == ZYDIS_MNEMONIC_POP;
-    const bool is_register = operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-                             ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_GPR64;
-    if (info.mnemonic == ZYDIS_MNEMONIC_LEAVE && info.operand_width == 64) {
+    const bool full = info.operand_width == decoded.word() * 8;
+    if (info.mnemonic == ZYDIS_MNEMONIC_LEAVE && full) {
         leave_frame();
         return true;
     }
-    if (push && operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && info.operand_width == 64) {
+    if (push && operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && full) {
         push_constant(operand.imm.value.u);
         return true;
     }
-    if (!is_register || !(push || pop)) {
-        return false;
-    }
-    const auto number = static_cast<unsigned>(ZydisRegisterGetId(operand.reg.value));
-    if (push) {
-        const RegExp top = look_up(on_stack(-8), 8, Access::write);
-        const Reg64 from = a.guest(number, a.r15);
-        expect_trap();
-        a.mov(a.qword[top], from);
-        a.lea(a.r12, a.ptr[a.r12 - 8]);
+    if (push && operand.type == ZYDIS_OPERAND_TYPE_MEMORY && full && addressable(decoded, operand)) {
+        push_from_memory(decoded);
         return true;
     }
-    const RegExp top = look_up(on_stack(0), 8, Access::read);
+    if (!is_word(decoded, operand) || !(push || pop)) {
+        return false;
+    }
+    const unsigned number = number_of(operand.reg.value);
+    if (push) {
+        const RegExp top = look_up(on_stack(-word()), word(), Access::write);
+        const Reg64 from = a.guest(number, a.r15);
+        store_word(top, from);
+        a.lea(a.r12, a.ptr[a.r12 - word()]);
+        return true;
+    }
+    const RegExp top = look_up(on_stack(0), word(), Access::read);
     const auto host = a.host_register(number);
     const Reg64 to = host ? Reg64(static_cast<int>(*host)) : a.r15;
-    expect_trap();
-    a.mov(to, a.qword[top]);
+    load_word(to, top);
     if (number == guest_rsp) {
         return true;
     }
     if (!host) {
         a.mov(a.state(layout.reg(number)), to);
     }
-    a.lea(a.r12, a.ptr[a.r12 + 8]);
+    a.lea(a.r12, a.ptr[a.r12 + word()]);
     return true;
 }
 
+// Both accesses may fail before anything has changed. Where the first one does, the second one's check has not
+// been made, on which what follows would rely.
+void BlockCompiler::push_from_memory(const Decoded& decoded) {
+    site_->leaves = true;
+    borrow_flag(); // for both; all of the slow path sees it so
+    const EffectiveAddress address = address_of(decoded, decoded.operands[0], next_rip());
+    const RegExp from = look_up(address, word(), Access::read);
+    load_word(a.r15, from);
+    a.mov(a.state(layout.operand), a.r15);
+    const RegExp top = look_up(on_stack(-word()), word(), Access::write);
+    a.mov(a.r15, a.state(layout.operand));
+    store_word(top, a.r15);
+    a.lea(a.r12, a.ptr[a.r12 - word()]);
+}
+
 void BlockCompiler::leave_frame() {
-    const EffectiveAddress frame{.base = x86::rbp};
-    const RegExp top = look_up(frame, 8, Access::read);
-    a.lea(a.r15, a.ptr[a.rbp + 8]);
-    expect_trap();
-    a.mov(a.rbp, a.qword[top]);
+    const EffectiveAddress frame{.base = x86::rbp, .narrow = native_.narrow};
+    const RegExp top = look_up(frame, word(), Access::read);
+    a.lea(a.r15, a.ptr[a.rbp + word()]);
+    load_word(a.rbp, top);
     a.mov(a.r12, a.r15);
 }
 
 void BlockCompiler::push_constant(std::uint64_t value) {
-    const RegExp top = look_up(on_stack(-8), 8, Access::write);
-    if (fits_immediate(value)) {
+    const RegExp top = look_up(on_stack(-word()), word(), Access::write);
+    if (native_.narrow) {
+        expect_trap();
+        a.mov(a.dword[top], static_cast<std::uint32_t>(value));
+    } else if (fits_immediate(value)) {
         expect_trap();
         a.mov(a.qword[top], value);
     } else {
         a.mov(a.r15, value);
-        expect_trap();
-        a.mov(a.qword[top], a.r15);
+        store_word(top, a.r15);
     }
-    a.lea(a.r12, a.ptr[a.r12 - 8]);
+    a.lea(a.r12, a.ptr[a.r12 - word()]);
+}
+
+void BlockCompiler::load_word(const Reg64& to, const RegExp& from) {
+    expect_trap();
+    if (native_.narrow) {
+        a.mov(to.cvt32(), a.dword[from]);
+    } else {
+        a.mov(to, a.qword[from]);
+    }
+}
+
+void BlockCompiler::store_word(const RegExp& to, const Reg64& from) {
+    expect_trap();
+    if (native_.narrow) {
+        a.mov(a.dword[to], from.cvt32());
+    } else {
+        a.mov(a.qword[to], from);
+    }
 }
 
 // ---- to known addresses ----
@@ -310,12 +345,11 @@ void BlockCompiler::find_target(const Label& miss) {
 
 void BlockCompiler::return_from(unsigned release) {
     poll_now();
-    const RegExp top = look_up(on_stack(0), 8, Access::read);
+    const RegExp top = look_up(on_stack(0), word(), Access::read);
     return_flag();
-    expect_trap();
-    a.mov(a.rcx, a.qword[top]);
+    load_word(a.rcx, top);
     find_target(slow_path());
-    a.lea(a.r12, a.ptr[a.r12 + static_cast<int>(8 + release)]);
+    a.lea(a.r12, a.ptr[a.r12 + (word() + static_cast<int>(release))]);
     leave_map();
     a.jmp(a.r15);
     ended_ = true;
@@ -323,9 +357,9 @@ void BlockCompiler::return_from(unsigned release) {
 
 bool BlockCompiler::near_target(const Decoded& decoded) {
     const ZydisDecodedOperand& operand = decoded.operands[0];
-    return operand.size == 64 &&
+    return operand.size == decoded.word() * 8 &&
            (operand.type == ZYDIS_OPERAND_TYPE_REGISTER ||
-            (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && addressable(decoded.info, operand)));
+            (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && addressable(decoded, operand)));
 }
 
 void BlockCompiler::indirect(const Decoded& decoded, bool call) {
@@ -335,12 +369,15 @@ void BlockCompiler::indirect(const Decoded& decoded, bool call) {
     }
     const ZydisDecodedOperand& operand = decoded.operands[0];
     if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
-        const EffectiveAddress address = address_of(operand, next_rip());
-        const RegExp host = look_up(address, 8, Access::read);
-        expect_trap();
-        a.mov(a.rcx, a.qword[host]);
+        const EffectiveAddress address = address_of(decoded, operand, next_rip());
+        load_word(a.rcx, look_up(address, word(), Access::read));
     } else {
-        a.mov(a.rcx, a.guest(static_cast<unsigned>(ZydisRegisterGetId(operand.reg.value)), a.rcx));
+        const Reg64 from = a.guest(number_of(operand.reg.value), a.rcx);
+        if (native_.narrow) {
+            a.mov(a.ecx, from.cvt32());
+        } else {
+            a.mov(a.rcx, from);
+        }
     }
     if (call) {
         find_target(slow_path());

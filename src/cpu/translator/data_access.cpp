@@ -2,6 +2,7 @@
 // interpreter. Flags stay as they are, or are given back.
 #include "cpu/translator/block_compiler.hpp"
 
+#include <cstdlib>
 #include <limits>
 
 namespace strata::cpu::translator {
@@ -12,18 +13,24 @@ using Xbyak::RegExp;
 
 namespace {
 
-// With room for what is added within a group of accesses.
-constexpr bool fits_displacement(std::int64_t value) {
+// With room for what is added within a group of accesses. In 32-bit code a large one is likely to be an
+// array's address: it wraps around.
+bool fits_displacement(std::int64_t value, bool narrow) {
     constexpr std::int64_t room = 4096, most = std::numeric_limits<std::int32_t>::max() - room;
-    return value >= -most && value <= most;
+    constexpr std::int64_t most_narrow = 1 << 20;
+    return std::abs(value) <= (narrow ? most_narrow : most);
 }
 
 } // namespace
 
 // Uses `to`, and R15 if two registers live in memory.
 void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address) {
+    // As wide as addresses are: 32 bits of a sum are that sum modulo 2^32.
+    const Xbyak::Reg wide = to, narrow = to.cvt32();
+    const auto& sum_register = address.narrow ? narrow : wide;
     if (address.base == EffectiveAddress::none && address.index == EffectiveAddress::none) {
-        a.constant(to, static_cast<std::uint64_t>(address.displacement));
+        const auto constant = static_cast<std::uint64_t>(address.displacement);
+        a.constant(to, address.narrow ? static_cast<std::uint32_t>(constant) : constant);
     } else {
         RegExp sum;
         if (address.base != EffectiveAddress::none) {
@@ -35,18 +42,31 @@ void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address
             sum = sum + a.guest(static_cast<unsigned>(address.index), taken ? a.r15 : to) *
                             static_cast<int>(address.scale);
         }
-        a.lea(to, a.ptr[sum + static_cast<std::size_t>(address.displacement)]);
+        a.lea(sum_register, a.ptr[sum + static_cast<std::size_t>(address.displacement)]);
     }
     if (address.segment != EffectiveAddress::none) {
         a.mov(a.r15, a.state(layout.segment_base(static_cast<unsigned>(address.segment))));
-        a.lea(to, a.ptr[to + a.r15]);
+        a.lea(sum_register, a.ptr[to + a.r15]);
     }
+}
+
+bool BlockCompiler::check_segment(const EffectiveAddress& address) {
+    if (!address.narrow || address.segment == EffectiveAddress::none) {
+        return false;
+    }
+    Label all;
+    a.mov(a.ecx, a.state32(layout.segment_limited(static_cast<unsigned>(address.segment))));
+    a.jrcxz(all);
+    a.jmp(slow_path(), Assembler::T_NEAR);
+    a.L(all);
+    return true;
 }
 
 // A base register of the host's with a displacement: an address that an instruction adds up itself.
 std::optional<RegExp> BlockCompiler::simple(const EffectiveAddress& address) const {
     if (address.base == EffectiveAddress::none || address.index != EffectiveAddress::none ||
-        address.segment != EffectiveAddress::none || !fits_displacement(address.displacement)) {
+        address.segment != EffectiveAddress::none ||
+        !fits_displacement(address.displacement, address.narrow)) {
         return std::nullopt;
     }
     const auto base = a.host_register(static_cast<unsigned>(address.base));
@@ -66,7 +86,7 @@ RegionUse* BlockCompiler::region_for(unsigned size, bool writes) {
 }
 
 RegionUse* BlockCompiler::new_region(unsigned size, bool writes) {
-    native_.regions.push_back({.last = size - 1, .view = view_, .writes = writes});
+    native_.regions.push_back({.last = size - 1, .view = view_, .writes = writes, .narrow = native_.narrow});
     RegionUse& use = native_.regions.back();
     if (!regions_.take(use)) {
         native_.regions.pop_back();
@@ -80,11 +100,15 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     const SharedAccess& shared = sharing_.access(index(), accesses_++);
     const AccessGroup& group = sharing_.groups()[shared.group];
     const bool writes = access == Access::write;
-    if (const Checked& checked = shared_[shared.group];
-        checked.use != nullptr && (checked.use->writes || !writes)) {
+    // Modulo 2^32 only what is added up in one register alone keeps its distance from what was checked.
+    const bool keeps_distance = !address.narrow || simple(address);
+    if (const Checked& checked = shared_[shared.group]; checked.use != nullptr &&
+                                                        (checked.use->writes || !writes) &&
+                                                        (checked.pointer != 0 || keeps_distance)) {
         return reach(checked, address, shared.offset);
     }
-    const bool shares = group.accesses > 1 && !native_.plain;
+    const bool shares =
+        group.accesses > 1 && !native_.plain && (keeps_distance || pointers_ < layout.pointers.size());
     RegionUse* const use = shares ? region_for(static_cast<unsigned>(group.end - group.lowest), group.writes)
                                   : region_for(size, writes);
     if (use == nullptr) {
@@ -92,6 +116,9 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     }
     borrow_flag();
     static_cast<void>(slow_path());
+    if (check_segment(address) && shares) {
+        site_->leaves = true; // past the check, on which what follows would rely
+    }
     if (shares) {
         // The interpreter's share would be this access alone: another translation takes them one by one.
         Link& link = make_link(rip());
@@ -190,7 +217,7 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
             a.lea(a.rcx, a.ptr[a.rcx + static_cast<std::size_t>(low)]);
         }
         a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&use));
-        a.call(stubs_.fill_region[static_cast<unsigned>(use.view)][use.writes]);
+        a.call(stubs_.fill_region(use));
         Label hit;
         a.jrcxz(hit);
         failed(hit);
@@ -204,6 +231,7 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
 RegExp BlockCompiler::look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access) {
     in_r14_ = 0;
     Label hit;
+    check_segment(address);
     const int tags = access == Access::write ? layout.write_tags(view_) : layout.read_tags(view_);
     put_address(a.rcx, address);
     a.pext(a.r14, a.rcx, a.state(layout.index_mask));
@@ -217,7 +245,7 @@ RegExp BlockCompiler::look_up_in_tlb(const EffectiveAddress& address, unsigned s
     a.jmp(slow_path(), Assembler::T_NEAR);
     a.L(hit);
     a.mov(a.r14, a.qword[a.rsp + a.r14 * 8 + layout.addends(view_)]);
-    if (const auto base = simple(address)) {
+    if (const auto base = simple(address); base && !address.narrow) {
         return *base + a.r14;
     }
     put_address(a.rcx, address);

@@ -21,6 +21,12 @@ struct Decoded {
         return std::span(operands).first(info.operand_count);
     }
 
+    // Of 32-bit code.
+    [[nodiscard]] bool narrow() const { return info.machine_mode != ZYDIS_MACHINE_MODE_LONG_64; }
+
+    // Bytes of an address, of RIP and of what PUSH pushes.
+    [[nodiscard]] unsigned word() const { return narrow() ? 4 : 8; }
+
     // The condition code of Jcc in the order of its encoding; empty for the others.
     [[nodiscard]] std::optional<unsigned> jump_condition() const {
         if (info.meta.category != ZYDIS_CATEGORY_COND_BR) {

@@ -15,14 +15,24 @@ unsigned number_of(ZydisRegister name) {
     return static_cast<unsigned>(ZydisRegisterGetId(whole));
 }
 
-bool addressable(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
-    const bool plain = operand.mem.type == ZYDIS_MEMOP_TYPE_MEM;
-    return plain && operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM && info.address_width == 64 &&
-           operand.size >= 8 && operand.size <= 256;
+bool is_word(const Decoded& decoded, const ZydisDecodedOperand& operand) {
+    return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           ZydisRegisterGetClass(operand.reg.value) ==
+               (decoded.narrow() ? ZYDIS_REGCLASS_GPR32 : ZYDIS_REGCLASS_GPR64);
 }
 
-EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip) {
-    EffectiveAddress address;
+bool addressable(const Decoded& decoded, const ZydisDecodedOperand& operand) {
+    const bool written_out = operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM ||
+                             operand.encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64;
+    // Flat segments differ in this alone.
+    const bool faults = decoded.narrow() && operand.mem.segment == ZYDIS_REGISTER_CS && is_written(operand);
+    return operand.mem.type == ZYDIS_MEMOP_TYPE_MEM && written_out && !faults &&
+           decoded.info.address_width == decoded.word() * 8 && operand.size >= 8 && operand.size <= 256;
+}
+
+EffectiveAddress address_of(const Decoded& decoded, const ZydisDecodedOperand& operand,
+                            std::uint64_t next_rip) {
+    EffectiveAddress address{.narrow = decoded.narrow()};
     const auto& memory = operand.mem;
     address.displacement = memory.disp.has_displacement ? memory.disp.value : 0;
     if (memory.base == ZYDIS_REGISTER_RIP) {
@@ -49,8 +59,14 @@ const ZydisDecodedOperand* memory_operand(const Decoded& decoded) {
     return nullptr;
 }
 
-EffectiveAddress on_stack(std::int64_t displacement) {
-    return {.base = x86::rsp, .displacement = displacement};
+bool copies_stack_pointer(const Decoded& decoded) {
+    return decoded.narrow() && decoded.info.mnemonic == ZYDIS_MNEMONIC_MOV &&
+           is_word(decoded, decoded.operands[0]) && is_word(decoded, decoded.operands[1]) &&
+           number_of(decoded.operands[1].reg.value) == x86::rsp;
+}
+
+EffectiveAddress on_stack(bool narrow, std::int64_t displacement) {
+    return {.base = x86::rsp, .displacement = displacement, .narrow = narrow};
 }
 
 } // namespace strata::cpu::translator

@@ -14,6 +14,7 @@ struct EffectiveAddress {
     unsigned scale = 1;
     std::int64_t displacement = 0; // with no register: the whole address
     int segment = none;            // FS or GS
+    bool narrow = false;           // modulo 2^32
 };
 
 // Whether it is a general register or a part of one.
@@ -30,12 +31,16 @@ struct EffectiveAddress {
            ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_GPR64;
 }
 
+// A general register with all that 32- or 64-bit code has of it.
+[[nodiscard]] bool is_word(const Decoded& decoded, const ZydisDecodedOperand& operand);
+
 // The guest register (0 to 15) of which `name` is all or a part.
 [[nodiscard]] unsigned number_of(ZydisRegister name);
 // Of an explicit memory operand of an instruction that `next_rip` follows.
-[[nodiscard]] EffectiveAddress address_of(const ZydisDecodedOperand& operand, std::uint64_t next_rip);
+[[nodiscard]] EffectiveAddress address_of(const Decoded& decoded, const ZydisDecodedOperand& operand,
+                                          std::uint64_t next_rip);
 // Whether the operand is one whose address translated code can make.
-[[nodiscard]] bool addressable(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand);
+[[nodiscard]] bool addressable(const Decoded& decoded, const ZydisDecodedOperand& operand);
 // The memory operand that is written in the instruction, or null.
 [[nodiscard]] const ZydisDecodedOperand* memory_operand(const Decoded& decoded);
 
@@ -43,7 +48,11 @@ struct EffectiveAddress {
     return (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
 }
 
+// MOV EBP, ESP or the like in 32-bit code. Copied with all 64 bits, so that what is found out about the one
+// holds for the other.
+[[nodiscard]] bool copies_stack_pointer(const Decoded& decoded);
+
 // Of what is on the stack, `displacement` from where rSP points.
-[[nodiscard]] EffectiveAddress on_stack(std::int64_t displacement);
+[[nodiscard]] EffectiveAddress on_stack(bool narrow, std::int64_t displacement);
 
 } // namespace strata::cpu::translator

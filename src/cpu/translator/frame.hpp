@@ -79,16 +79,19 @@ struct NativeState {
     std::uint64_t resume = 0;    // where a stub returns to
     std::uint64_t exit_link = 0; // the Link by which translated code was left, or 0: RIP is set
     std::uint64_t target = 0;    // of an indirect call under way
+    std::uint64_t operand = 0;   // what is to be pushed
     std::uint64_t index_mask = std::uint64_t{interpreter::TlbSet::size - 1} << memory::page_shift;
     std::uint64_t page_mask = ~(memory::page_size - 1);
     std::uint64_t jump_mask = JumpCache::size - 1;
     std::uint64_t all_but_if = ~x86::flag::if_;
     std::uint64_t all_but_interrupt = ~std::uint64_t{Signals::interrupt};
     std::uint64_t arithmetic_flags = x86::flag::arithmetic;
-    std::uint32_t vectors_in_memory = 1; // 0: the host's vector registers hold the guest's
-    std::uint32_t vectors_unusable = 0;  // SIMD exceptions are unmasked: the interpreter's work
-    std::uint32_t flags = 0;             // AH as of LAHF, AL: OF
-    std::uint32_t borrowed = 0;          // a byte: the flag that checks have borrowed
+    std::uint64_t upper_half = ~std::uint64_t{0} << 32;
+    std::array<std::uint32_t, 2> limited{}; // FS, GS: 1 if 32-bit code must not access all by it
+    std::uint32_t vectors_in_memory = 1;    // 0: the host's vector registers hold the guest's
+    std::uint32_t vectors_unusable = 0;     // SIMD exceptions are unmasked: the interpreter's work
+    std::uint32_t flags = 0;                // AH as of LAHF, AL: OF
+    std::uint32_t borrowed = 0;             // a byte: the flag that checks have borrowed
     std::uint32_t minus_one = ~0U, minus_two = ~1U;
     // The place whose region was missed, and the linear address; 0: none, or it was filled since.
     std::uint64_t missed = 0, missed_at = 0;

@@ -9,19 +9,21 @@ namespace {
 
 // What a guest's instruction adds to rSP, if it does nothing else to it.
 std::uint64_t pushed_by(const TraceInstruction& instruction) {
-    constexpr std::uint64_t word = 8;
     const Decoded& decoded = instruction.decoded;
-    if (!instruction.known || decoded.info.operand_width != 64) {
+    if (!instruction.known || decoded.info.operand_width != decoded.word() * 8) {
         return 0;
     }
+    const std::uint64_t word = decoded.word();
     switch (decoded.info.mnemonic) {
     case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_PUSHFD:
     case ZYDIS_MNEMONIC_PUSHFQ: return std::uint64_t{0} - word;
     case ZYDIS_MNEMONIC_POP:
         return decoded.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
                        number_of(decoded.operands[0].reg.value) == x86::rsp
                    ? 0
                    : word;
+    case ZYDIS_MNEMONIC_POPFD:
     case ZYDIS_MNEMONIC_POPFQ: return word;
     default: return 0;
     }
@@ -159,8 +161,12 @@ bool HostStep::call(HostState& state) {
 }
 
 bool HostStep::is_fill(const std::uint8_t* stub) const {
-    return std::ranges::any_of(code_.stubs.fill_region,
-                               [&](const auto& stubs) { return contains(stubs, stub); });
+    for (const auto& of_width : code_.stubs.fill_regions) {
+        if (std::ranges::any_of(of_width, [&](const auto& stubs) { return contains(stubs, stub); })) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void HostStep::forget_scratch(HostState& state) {

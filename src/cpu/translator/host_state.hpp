@@ -23,6 +23,7 @@ struct Meaning {
         joined,         // one of several values: where paths meet, place
         index,          // of a table's entry: the mask's distance, the indexed value
         page,           // the page of a value
+        low_half,       // of a value
         tag,            // a TLB tag: the array's distance, the indexed value
         tlb_addend,     // a TLB addend: likewise
         target,         // a host address out of the table of jumps

@@ -54,6 +54,17 @@ LinearValue HostStep::sum(const HostState& state, const ZydisDecodedOperand& ope
     return value;
 }
 
+// A guest may add up more than there is room for: a result gets a name of its own in time, so that there is
+// room for what checks add to it.
+std::optional<LinearValue> HostStep::unless_long(const LinearValue& value) const {
+    constexpr std::size_t most_terms = 3;
+    const bool of_check = std::ranges::any_of(value.terms(), [this](const LinearValue::Term& term) {
+        const Kind kind = symbols_.meaning(term.symbol).kind;
+        return kind == Kind::region || kind == Kind::tag || kind == Kind::page || kind == Kind::tlb_addend;
+    });
+    return of_check || value.terms().size() <= most_terms ? std::optional(value) : std::nullopt;
+}
+
 const Meaning* HostStep::meaning(const LinearValue& value) const {
     const auto symbol = value.symbol();
     return symbol ? &symbols_.meaning(*symbol) : nullptr;
@@ -117,7 +128,9 @@ std::optional<LinearValue> HostStep::result_of(HostState& state) {
     const auto of_second = [&] { return state.registers[number_of(second.reg.value)]; };
     switch (info_.mnemonic) {
     case ZYDIS_MNEMONIC_LEA:
-        return info_.operand_width == 64 ? std::optional(sum(state, second)) : std::nullopt;
+        return info_.operand_width == 64
+                   ? unless_long(sum(state, second))
+                   : symbols_.value(Kind::low_half, symbols_.number(sum(state, second)));
     case ZYDIS_MNEMONIC_MOV:
         if (second.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && first.size >= 32 && !is_field(first)) {
             return LinearValue::of_constant(second.imm.value.u);

@@ -37,6 +37,7 @@ protected:
     void forget(HostState& state, unsigned number);
     // The sum of a memory operand's parts, if the processor's stack pointer is none of them.
     LinearValue sum(const HostState& state, const ZydisDecodedOperand& operand);
+    std::optional<LinearValue> unless_long(const LinearValue& value) const;
     const Meaning* meaning(const LinearValue& value) const;
     static std::int64_t distance_of(const HostState& state, const ZydisDecodedOperand& operand);
     LinearValue& field(HostState& state, std::int64_t distance);

@@ -38,12 +38,15 @@ StateLayout::StateLayout(Frame& frame) {
     resume = at(native.resume);
     exit_link = at(native.exit_link);
     target = at(native.target);
+    operand = at(native.operand);
     index_mask = at(native.index_mask);
     page_mask = at(native.page_mask);
     jump_mask = at(native.jump_mask);
     all_but_if = at(native.all_but_if);
     all_but_interrupt = at(native.all_but_interrupt);
     arithmetic_flags = at(native.arithmetic_flags);
+    upper_half = at(native.upper_half);
+    limited = {at(native.limited[0]), at(native.limited[1])};
     vectors_in_memory = at(native.vectors_in_memory);
     vectors_unusable = at(native.vectors_unusable);
     flags = at(native.flags);

@@ -22,6 +22,9 @@ struct StateLayout {
         return regions + static_cast<int>(number * sizeof(Region));
     }
 
+    // 0 if 32-bit code reads and writes all by FS or GS.
+    [[nodiscard]] int segment_limited(unsigned segment) const { return limited[segment - x86::fs]; }
+
     // The id of the translation by which the code at `linear` is fetched.
     [[nodiscard]] int fetch_id(bool user, std::uint64_t linear) const {
         return fetch_ids[user] +
@@ -39,11 +42,11 @@ struct StateLayout {
 
     int regs, rip, vectors, segment_bases, pending_signals, wanted_signals;
     int other_flags, kernel_gs_base, data_view, data_tlb;
-    int all_but_if, all_but_interrupt, arithmetic_flags;
-    int host_rsp, entry, resume, exit_link, target, index_mask, page_mask, jump_mask;
+    int all_but_if, all_but_interrupt, arithmetic_flags, upper_half;
+    int host_rsp, entry, resume, exit_link, target, operand, index_mask, page_mask, jump_mask;
     int vectors_in_memory, vectors_unusable, flags, borrowed, minus_one, minus_two;
     int missed, missed_at, filled, filled_end, list_bits, both_lists, sign;
-    std::array<int, 2> scratch;
+    std::array<int, 2> scratch, limited;
     int kept;
     int end; // of all state
     std::array<int, 8> pointers;

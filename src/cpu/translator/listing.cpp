@@ -100,11 +100,12 @@ private:
     ZydisFormatter formatter_{};
 };
 
-NativeBlock block_at(std::uint64_t address, bool user) {
+NativeBlock block_at(std::uint64_t address, const Listing::Guest& guest) {
     NativeBlock block;
     block.linear = address;
-    block.user = user;
-    block.view = user ? interpreter::DataView::user : interpreter::DataView::supervisor;
+    block.user = guest.user;
+    block.narrow = guest.narrow;
+    block.view = guest.user ? interpreter::DataView::user : interpreter::DataView::supervisor;
     return block;
 }
 
@@ -134,10 +135,10 @@ Listing::Listing(const x86::Model& model, const x86::Model& host)
 Listing::~Listing() = default;
 
 struct Listing::Translation {
-    Translation(Listing& listing, std::uint64_t address, bool user)
+    Translation(Listing& listing, std::uint64_t address, const Guest& guest)
         : assembler(listing.layout_, listing.host_code_.data() + listing.stubs_size_,
                     listing.host_code_.size() - listing.stubs_size_),
-          native(block_at(address, user)),
+          native(block_at(address, guest)),
           compiler(assembler, listing.stubs_, listing.frame_->native.regions, listing.host_, true, native) {}
 
     Trace trace;
@@ -159,19 +160,20 @@ std::array<std::uint8_t, memory::page_size> Listing::page_of(std::span<const std
 }
 
 void Listing::compile(Translation& translation, std::span<const std::uint8_t> page, std::uint64_t address,
-                      bool user) {
+                      const Guest& guest) {
+    using Size = interpreter::CodeMode::Size;
     const interpreter::CodeMode mode{
-        .size = interpreter::CodeMode::Size::bits64, .real_or_v86 = false, .user = user};
+        .size = guest.narrow ? Size::bits32 : Size::bits64, .real_or_v86 = false, .user = guest.user};
     translation.trace.find(decoder_, mode, page, address, true);
     translation.compiler.compile(translation.trace);
 }
 
 std::vector<ListedInstruction> Listing::translate(std::span<const std::uint8_t> code, std::uint64_t address,
-                                                  bool user) {
+                                                  const Guest& guest) {
     const auto page = page_of(code, address);
     frame_->native.regions.clear();
-    Translation translation(*this, address, user);
-    compile(translation, page, address, user);
+    Translation translation(*this, address, guest);
+    compile(translation, page, address, guest);
     const StateNames names(layout_);
     const Disassembly host(names, stubs_, translation.compiler.starts());
     std::vector<ListedInstruction> listed;
@@ -189,10 +191,11 @@ std::vector<ListedInstruction> Listing::translate(std::span<const std::uint8_t> 
 }
 
 std::optional<std::string> Listing::escape(std::span<const std::uint8_t> code, std::uint64_t address,
+                                           const Guest& guest,
                                            const std::function<void(std::span<std::uint8_t>)>& tamper) {
     frame_->native.regions.clear();
-    Translation translation(*this, address, false);
-    compile(translation, page_of(code, address), address, false);
+    Translation translation(*this, address, guest);
+    compile(translation, page_of(code, address), address, guest);
     const std::uint8_t* end = translation.assembler.here();
     tamper({translation.native.entry, end});
     return find_escape({layout_, stubs_, translation.native, translation.trace.instructions(),

@@ -43,14 +43,18 @@ public:
     Listing(const Listing&) = delete;
     Listing& operator=(const Listing&) = delete;
 
-    // 64-bit code of a kernel, or of a program if `user`. The trace that begins with it; `code` lies in one
-    // page.
+    struct Guest {
+        bool user = false;   // a program's code, else a kernel's
+        bool narrow = false; // 32-bit code, else 64-bit
+    };
+
+    // The trace that begins with `code`, which lies in one page.
     [[nodiscard]] std::vector<ListedInstruction> translate(std::span<const std::uint8_t> code,
-                                                           std::uint64_t address, bool user);
+                                                           std::uint64_t address, const Guest& guest);
 
     // What find_escape() says of the host code, after somebody has changed it.
     [[nodiscard]] std::optional<std::string>
-    escape(std::span<const std::uint8_t> code, std::uint64_t address,
+    escape(std::span<const std::uint8_t> code, std::uint64_t address, const Guest& guest,
            const std::function<void(std::span<std::uint8_t>)>& tamper);
 
 private:
@@ -59,7 +63,7 @@ private:
     static std::array<std::uint8_t, memory::page_size> page_of(std::span<const std::uint8_t> code,
                                                                std::uint64_t address);
     void compile(Translation& translation, std::span<const std::uint8_t> page, std::uint64_t address,
-                 bool user);
+                 const Guest& guest);
 
     const x86::Model& model_;
     const x86::Model& host_;

@@ -45,6 +45,7 @@ struct NativeBlock {
     std::uint32_t page_id = 0; // of `linear`'s page and the physical one: interpreter::FetchSet
     interpreter::DataView view = interpreter::DataView::supervisor;
     bool user = false;
+    bool narrow = false; // 32-bit code, with flat segments
     bool uses_vectors = false;
     bool plain = false;  // each access has a check of its own
     bool rolled = false; // a loop that would be unrolled if it were known to be busy

@@ -42,6 +42,7 @@ struct RegionUse {
     std::uint32_t failures = 0, hopeless = 0;
     interpreter::DataView view{};
     bool writes = false;
+    bool narrow = false; // of 32-bit code: addresses from 4 GiB on are not its own
 };
 
 class Regions final : public interpreter::TlbObserver {

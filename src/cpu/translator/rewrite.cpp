@@ -257,7 +257,7 @@ bool BlockCompiler::copyable(const Decoded& decoded) const {
     return std::ranges::all_of(decoded.all(), [&](const ZydisDecodedOperand& operand) {
         switch (operand.type) {
         case ZYDIS_OPERAND_TYPE_REGISTER: return register_fits(info, operand);
-        case ZYDIS_OPERAND_TYPE_MEMORY: return addressable(info, operand);
+        case ZYDIS_OPERAND_TYPE_MEMORY: return addressable(decoded, operand);
         case ZYDIS_OPERAND_TYPE_IMMEDIATE: return true;
         default: return false;
         }
@@ -269,12 +269,17 @@ bool BlockCompiler::wants_vectors(const Decoded& decoded) const {
 }
 
 bool BlockCompiler::copy(const Decoded& decoded) {
+    if (copies_stack_pointer(decoded)) { // all guest registers of 32-bit code are in registers
+        a.mov(a.guest(number_of(decoded.operands[0].reg.value), a.r15), a.r12);
+        return true;
+    }
     ZydisEncoderRequest request;
     if (!copyable(decoded) ||
         ZYAN_FAILED(ZydisEncoderDecodedInstructionToEncoderRequest(
             &decoded.info, decoded.operands.data(), decoded.info.operand_count_visible, &request))) {
         return false;
     }
+    request.machine_mode = ZYDIS_MACHINE_MODE_LONG_64;
     request.prefixes &= ZYDIS_ATTRIB_HAS_LOCK;
     const auto visible = decoded.visible();
     if (uses_vector_unit(decoded)) {
@@ -289,7 +294,7 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     const ZydisDecodedOperand* memory = memory_operand(decoded);
     Xbyak::RegExp host;
     if (memory != nullptr) {
-        const EffectiveAddress address = address_of(*memory, next_rip());
+        const EffectiveAddress address = address_of(decoded, *memory, next_rip());
         host = look_up(address, memory->size / 8U, is_written(*memory) ? Access::write : Access::read);
         // One register that holds all, where others are needed or can't be named.
         if (high_byte) {
@@ -391,7 +396,7 @@ std::optional<std::size_t> BlockCompiler::operand_in_place(const Decoded& decode
 // An address is all that it wants.
 void BlockCompiler::lea(const Decoded& decoded) {
     const ZydisDecodedOperand& to = decoded.operands[0];
-    EffectiveAddress address = address_of(decoded.operands[1], next_rip());
+    EffectiveAddress address = address_of(decoded, decoded.operands[1], next_rip());
     address.segment = EffectiveAddress::none;
     const unsigned guest = number_of(to.reg.value);
     const auto host = a.host_register(guest);
@@ -399,13 +404,17 @@ void BlockCompiler::lea(const Decoded& decoded) {
     const auto in_memory = [this](int number) {
         return number >= 0 && !a.host_register(static_cast<unsigned>(number));
     };
-    const bool direct = host && to.size == 64 && !in_memory(address.base) && !in_memory(address.index);
+    const bool direct =
+        host && to.size == decoded.word() * 8U && !in_memory(address.base) && !in_memory(address.index);
     const Reg64 target = direct ? Reg64(static_cast<int>(*host)) : a.rcx;
     put_address(target, address);
+    if (direct) {
+        return;
+    }
     if (to.size == 64) {
         if (!host) {
             a.mov(a.state(layout.reg(guest)), target);
-        } else if (!direct) {
+        } else {
             a.mov(Reg64(static_cast<int>(*host)), target);
         }
         return;

@@ -10,7 +10,6 @@ namespace strata::cpu::translator {
 namespace {
 
 constexpr std::int64_t most_reach = 256; // of a group, in bytes: the more, the more often it crosses pages
-constexpr std::int64_t word = 8;
 
 // What an instruction adds to its first operand, a whole register, if that is a constant.
 std::optional<std::int64_t> added_constant(const Decoded& decoded) {
@@ -53,17 +52,20 @@ void Sharing::plan(const TraceInstruction& instruction) {
     }
     const Decoded& decoded = instruction.decoded;
     const ZydisDecodedOperand* memory = memory_operand(decoded);
-    if (memory != nullptr && addressable(decoded.info, *memory)) {
-        add(address_of(*memory, instruction.next_rip()), memory->size / 8U, is_written(*memory));
+    if (memory != nullptr && addressable(decoded, *memory)) {
+        add(address_of(decoded, *memory, instruction.next_rip()), memory->size / 8U, is_written(*memory));
     }
+    const unsigned word = decoded.word();
     switch (decoded.info.mnemonic) {
     case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_PUSHFD:
     case ZYDIS_MNEMONIC_PUSHFQ:
-    case ZYDIS_MNEMONIC_CALL: add(on_stack(-word), word, true); break;
+    case ZYDIS_MNEMONIC_CALL: add(on_stack(decoded.narrow(), -std::int64_t{word}), word, true); break;
     case ZYDIS_MNEMONIC_POP:
+    case ZYDIS_MNEMONIC_POPFD:
     case ZYDIS_MNEMONIC_POPFQ:
-    case ZYDIS_MNEMONIC_RET: add(on_stack(0), word, false); break;
-    case ZYDIS_MNEMONIC_LEAVE: add({.base = x86::rbp}, word, false); break;
+    case ZYDIS_MNEMONIC_RET: add(on_stack(decoded.narrow(), 0), word, false); break;
+    case ZYDIS_MNEMONIC_LEAVE: add({.base = x86::rbp, .narrow = decoded.narrow()}, word, false); break;
     default: break;
     }
     follow(instruction);
@@ -108,6 +110,7 @@ void Sharing::follow(const TraceInstruction& instruction) {
     const Decoded& decoded = instruction.decoded;
     const ZydisDecodedOperand& first = decoded.operands[0];
     const bool whole = decoded.info.operand_count_visible > 0 && is_whole(first);
+    const std::int64_t word = decoded.word();
     std::optional<std::pair<unsigned, Value>> known;
     if (whole && added_constant(decoded)) {
         const unsigned guest = number_of(first.reg.value);
@@ -115,15 +118,17 @@ void Sharing::follow(const TraceInstruction& instruction) {
     } else if (whole && decoded.info.mnemonic == ZYDIS_MNEMONIC_MOV && is_whole(decoded.operands[1])) {
         known = {number_of(first.reg.value), values_[number_of(decoded.operands[1].reg.value)]};
     } else if (whole && decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == 64) {
-        const EffectiveAddress address = address_of(decoded.operands[1], instruction.next_rip());
+        const EffectiveAddress address = address_of(decoded, decoded.operands[1], instruction.next_rip());
         if (address.base != EffectiveAddress::none && address.index == EffectiveAddress::none) {
             Value value = values_[static_cast<unsigned>(address.base)];
             value.offset += address.displacement;
             known = {number_of(first.reg.value), value};
         }
-    } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_PUSH && decoded.info.operand_width == 64) {
+    } else if (copies_stack_pointer(decoded)) {
+        known = {number_of(first.reg.value), values_[x86::rsp]};
+    } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_PUSH && decoded.info.operand_width == word * 8) {
         known = {x86::rsp, {values_[x86::rsp].name, values_[x86::rsp].offset - word}};
-    } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_POP && whole &&
+    } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_POP && is_word(decoded, first) &&
                number_of(first.reg.value) != x86::rsp) {
         forget(number_of(first.reg.value));
         known = {x86::rsp, {values_[x86::rsp].name, values_[x86::rsp].offset + word}};

@@ -29,6 +29,9 @@ StateNames::StateNames(const StateLayout& layout) : layout_(layout) {
     names_[layout.jump_tags[0]] = "jump_tags";
     names_[layout.jump_targets[0]] = "jump_targets";
     names_[layout.target] = "target";
+    names_[layout.operand] = "operand";
+    names_[layout.limited[0]] = "fs_limited";
+    names_[layout.limited[1]] = "gs_limited";
     for (std::size_t i = 0; i < layout.pointers.size(); ++i) {
         names_[layout.pointers[i]] = fmt::format("pointer{}", i);
     }

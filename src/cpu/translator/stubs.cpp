@@ -31,10 +31,12 @@ public:
         emit_interpret(true);
         stubs.load_vectors = begin();
         emit_load_vectors();
-        for (unsigned view = 0; view < stubs.fill_region.size(); ++view) {
-            for (const bool write : {false, true}) {
-                stubs.fill_region[view][write] = begin();
-                emit_fill_region(static_cast<interpreter::DataView>(view), write);
+        for (const bool narrow : {false, true}) {
+            for (unsigned view = 0; view < stubs.fill_regions[narrow].size(); ++view) {
+                for (const bool write : {false, true}) {
+                    stubs.fill_regions[narrow][view][write] = begin();
+                    emit_fill_region(narrow, static_cast<interpreter::DataView>(view), write);
+                }
             }
         }
         begin();
@@ -166,12 +168,25 @@ private:
     // Within a called stub: the state is above the return address.
     [[nodiscard]] Xbyak::Address below(int offset) const { return a.state(offset + 8); }
 
-    void emit_fill_region(interpreter::DataView view, bool write) {
+    // The address that an instruction adds up may have to be reduced modulo 2^32: the interpreter's work.
+    void return_if_not_narrow() {
+        Label narrow;
+        a.pext(a.rcx, a.rcx, below(layout.upper_half));
+        a.jrcxz(narrow);
+        a.ret();
+        a.L(narrow);
+        a.mov(a.rcx, below(layout.missed_at));
+    }
+
+    void emit_fill_region(bool narrow, interpreter::DataView view, bool write) {
         const int tags = write ? layout.write_tags(view) : layout.read_tags(view);
         const auto in_set = [&](int array) { return a.qword[a.rsp + a.r15 * 8 + array + 8]; };
         Label hit, is_listed, listed, grow;
         a.mov(below(layout.missed), a.r14);
         a.mov(below(layout.missed_at), a.rcx);
+        if (narrow) {
+            return_if_not_narrow();
+        }
         a.pext(a.r15, a.rcx, below(layout.index_mask));
         a.mov(a.r14d, a.dword[a.r14 + offsetof(RegionUse, last)]);
         a.lea(a.rcx, a.ptr[a.rcx + a.r14]);

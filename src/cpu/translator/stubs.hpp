@@ -17,9 +17,14 @@ struct Stubs {
     const std::uint8_t* interpret_with_vectors = nullptr; // and has the vector registers loaded after
     // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction.
     const std::uint8_t* load_vectors = nullptr;
-    // By view, for reads and for writes. Called with rCX = linear address, R14 = RegionUse*: if the TLB has
-    // the page, it fills the region and returns rCX = 0, R14 = the addend. Uses R15; changes no flags.
-    std::array<std::array<const std::uint8_t*, 2>, 4> fill_region{};
+
+    // Called with rCX = linear address, R14 = RegionUse*: if the TLB has the page, it fills the region and
+    // returns rCX = 0, R14 = the addend. Uses R15; changes no flags.
+    [[nodiscard]] const std::uint8_t* fill_region(const RegionUse& use) const {
+        return fill_regions[use.narrow][static_cast<unsigned>(use.view)][use.writes];
+    }
+
+    std::array<std::array<std::array<const std::uint8_t*, 2>, 4>, 2> fill_regions{};
     // Called when fill_region has not helped, for a region that accesses share: C++ walks the page tables.
     // Returns rCX = 0 if the region holds the access now. Changes no flags.
     const std::uint8_t* walk_region = nullptr;

@@ -1,6 +1,6 @@
 // Instructions of kernels that are frequent and short: the interrupt flag, SMAP's switch, the flags on the
-// stack, SWAPGS. At privilege level 0 in 64-bit mode none of them faults but by its memory. What they can't
-// do at once (an interrupt waits, flags change that translated code has built in) the interpreter does.
+// stack, SWAPGS. At privilege level 0 in protected mode none of them faults but by its memory. What they
+// can't do at once (an interrupt waits, flags change that translated code has built in) the interpreter does.
 #include "cpu/translator/block_compiler.hpp"
 
 namespace strata::cpu::translator {
@@ -20,7 +20,7 @@ bool BlockCompiler::system_instruction(const Decoded& decoded) {
     if (native_.user || (view_ != DataView::supervisor && view_ != DataView::supervisor_smap_off)) {
         return false;
     }
-    const bool wide = decoded.info.operand_width == 64;
+    const bool full = decoded.info.operand_width == decoded.word() * 8;
     bool done = true;
     switch (decoded.info.mnemonic) {
     case ZYDIS_MNEMONIC_CLI: clear_interrupt_flag(); break;
@@ -28,8 +28,10 @@ bool BlockCompiler::system_instruction(const Decoded& decoded) {
     case ZYDIS_MNEMONIC_STAC: done = switch_smap(DataView::supervisor_smap_off); break;
     case ZYDIS_MNEMONIC_CLAC: done = switch_smap(DataView::supervisor); break;
     case ZYDIS_MNEMONIC_SWAPGS: swap_gs(); break;
-    case ZYDIS_MNEMONIC_PUSHFQ: done = wide && (push_flags(), true); break;
-    case ZYDIS_MNEMONIC_POPFQ: done = wide && (pop_flags(), true); break;
+    case ZYDIS_MNEMONIC_PUSHFD:
+    case ZYDIS_MNEMONIC_PUSHFQ: done = full && (push_flags(), true); break;
+    case ZYDIS_MNEMONIC_POPFD:
+    case ZYDIS_MNEMONIC_POPFQ: done = full && (pop_flags(), true); break;
     default: return false;
     }
     in_r14_ = 0;
@@ -104,25 +106,23 @@ void BlockCompiler::swap_gs() {
 }
 
 void BlockCompiler::push_flags() {
-    const Xbyak::RegExp top = look_up({.base = x86::rsp, .displacement = -8}, 8, Access::write);
+    const Xbyak::RegExp top = look_up(on_stack(-word()), word(), Access::write);
     a.pushfq();
     a.pop(a.r15);
     a.pext(a.r15, a.r15, a.state(layout.arithmetic_flags));
     a.pdep(a.r15, a.r15, a.state(layout.arithmetic_flags));
     a.mov(a.rcx, a.state(layout.other_flags)); // RF is clear: who steps runs no translated code
     a.lea(a.r15, a.ptr[a.rcx + a.r15]);
-    expect_trap();
-    a.mov(a.qword[top], a.r15);
-    a.lea(a.r12, a.ptr[a.r12 - 8]);
+    store_word(top, a.r15);
+    a.lea(a.r12, a.ptr[a.r12 - word()]);
 }
 
 // All arithmetic flags are overwritten, so that they may be used before.
 void BlockCompiler::pop_flags() {
     constexpr auto free = static_cast<std::uint32_t>(flag::arithmetic | flag::if_);
     Label same;
-    const Xbyak::RegExp top = look_up({.base = x86::rsp}, 8, Access::read);
-    expect_trap();
-    a.mov(a.r15, a.qword[top]);
+    const Xbyak::RegExp top = look_up(on_stack(0), word(), Access::read);
+    load_word(a.r15, top);
     a.mov(a.r14, a.r15);
     a.xor_(a.r14, a.state(layout.other_flags));
     a.mov(a.rcx, a.r14);
@@ -135,7 +135,7 @@ void BlockCompiler::pop_flags() {
     a.xor_(a.state32(layout.other_flags), static_cast<std::uint32_t>(flag::if_));
     a.xor_(a.state32(layout.wanted_signals), interrupt);
     a.L(same);
-    a.lea(a.r12, a.ptr[a.r12 + 8]);
+    a.lea(a.r12, a.ptr[a.r12 + word()]);
     a.and_(a.r15d, static_cast<std::uint32_t>(flag::arithmetic));
     a.or_(a.r15d, static_cast<std::uint32_t>(flag::fixed));
     a.push(a.r15);

@@ -35,6 +35,7 @@ void Trace::find(interpreter::Decoder& decoder, const interpreter::CodeMode& mod
         TraceInstruction& instruction = instructions_[count_++];
         instruction.insn = result.insn;
         instruction.rip = *rip;
+        instruction.narrow = mode.size != interpreter::CodeMode::Size::bits64;
         instruction.known =
             !result.refused &&
             ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis, bytes.data(), bytes.size(), &instruction.decoded.info,

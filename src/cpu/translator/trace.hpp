@@ -20,13 +20,21 @@ namespace strata::cpu::translator {
 struct TraceInstruction {
     interpreter::Insn insn;
     std::uint64_t rip = 0; // its own
+    bool narrow = false;   // of 32-bit code
     bool known = false;    // `decoded` is what it is; else only the interpreter knows
     Decoded decoded;
 
-    [[nodiscard]] std::uint64_t next_rip() const { return rip + insn.length; }
+    [[nodiscard]] std::uint64_t next_rip() const { return as_rip(rip + insn.length); }
 
     // Of a branch that holds its target.
-    [[nodiscard]] std::uint64_t target() const { return next_rip() + decoded.operands[0].imm.value.u; }
+    [[nodiscard]] std::uint64_t target() const {
+        return as_rip(next_rip() + decoded.operands[0].imm.value.u);
+    }
+
+private:
+    [[nodiscard]] std::uint64_t as_rip(std::uint64_t sum) const {
+        return narrow ? static_cast<std::uint32_t>(sum) : sum;
+    }
 };
 
 class Trace {

@@ -13,11 +13,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <utility>
 
 namespace strata::cpu::translator {
 
 using interpreter::Block;
+using interpreter::CodeMode;
 using interpreter::Cpu;
 using interpreter::DataView;
 
@@ -25,7 +27,8 @@ namespace {
 
 constexpr std::size_t most_bytes_of_trace = 128 << 10; // of host code, slow paths and all
 constexpr std::size_t most_bytes_of_stubs = 16 << 10;
-constexpr std::uint32_t busy = ~std::uint32_t{0}; // Block::runs of a loop to be unrolled
+constexpr std::uint64_t end_of_narrow = std::uint64_t{1} << 32; // of what 32-bit code can address
+constexpr std::uint32_t busy = ~std::uint32_t{0};               // Block::runs of a loop to be unrolled
 
 // RFLAGS' arithmetic bits as LAHF and SETO give them: AH and AL.
 std::uint32_t pack_flags(std::uint64_t arithmetic) {
@@ -38,6 +41,11 @@ std::uint64_t unpack_flags(std::uint32_t packed) {
 
 // Whether SIMD exceptions reach the guest: then the interpreter carries out vector instructions.
 bool unmasked(const Cpu& cpu) { return (cpu.fp.mxcsr & x86::mxcsr::masks) != x86::mxcsr::masks; }
+
+// Whether a stack pointer of 32 bits has gone round: translated code adds up in 64.
+bool wrapped(std::uint64_t before, std::uint64_t after) {
+    return (before > after ? before - after : after - before) > std::uint64_t{1} << 31;
+}
 
 void patch(std::uint8_t* at, const std::uint8_t* target) {
     const auto distance = static_cast<std::int32_t>(target - (at + 4));
@@ -55,6 +63,9 @@ Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy)
     const std::uintptr_t entry = code_.executable(stubs_.enter);
     std::memcpy(&enter_, &entry, sizeof entry);
     cpu_.set_accelerator(this);
+    if (policy.keeps_all) {
+        cpu_.rewritten_.keep_all();
+    }
     cpu_.tlb_.set_observer(&frame_.native.regions);
 }
 
@@ -73,7 +84,8 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     translator.statistics_.interpreted(site->mnemonic);
     cpu->flags.set_arithmetic(unpack_flags(native.flags));
     cpu->rip() = site->next_rip;
-    const std::uint64_t drops = native.regions.drops();
+    const bool narrow = cpu->code_mode_.size == CodeMode::Size::bits32;
+    const std::uint64_t drops = native.regions.drops(), stack = cpu->regs[x86::rsp];
     bool leave = site->leaves;
     try {
         site->insn->handler(*cpu, *site->insn);
@@ -83,6 +95,10 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
         cpu->rip() -= site->insn->length;
         cpu->deliver_fault(fault);
         leave = true;
+    }
+    if (narrow) {
+        translator.look_at_segments();
+        leave |= !translator.flat() || wrapped(stack, cpu->regs[x86::rsp]);
     }
     if (native.missed != 0) { // now the TLB has it
         grow_region(cpu, reinterpret_cast<RegionUse*>(std::exchange(native.missed, 0)));
@@ -114,7 +130,8 @@ std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
         cpu->tlb_.data(static_cast<unsigned>(use->view)).at(before).read_tag == interpreter::tag_of(before);
     std::uint64_t page = linear;
     const std::uint64_t end = linear + (goes_on ? 16 : 1) * memory::page_size;
-    while (use->view != interpreter::DataView::never && page != end && cpu->fill_ahead(page, use->view)) {
+    while (use->view != DataView::never && page != end && (!use->narrow || page < end_of_narrow) &&
+           cpu->fill_ahead(page, use->view)) {
         page += memory::page_size;
     }
     grow_region(cpu, use);
@@ -135,7 +152,7 @@ std::uint64_t Translator::next_target() {
         cpu_.look_at_controls();
     }
     if (cpu_.attention() || cpu_.stepping_ || cpu_.step_next_ || cpu_.sti_shadow || cpu_.movss_shadow ||
-        cpu_.code_breakpoints_ || cpu_.code_mode_.size != interpreter::CodeMode::Size::bits64) {
+        cpu_.code_breakpoints_ || !translates()) {
         return leave_translated_code;
     }
     cpu_.begin_block();
@@ -170,6 +187,47 @@ void Translator::look_at_state() {
         }
     }
     frame_.native.vectors_unusable = unmasked(cpu_) ? 1 : 0;
+    const bool narrow = cpu_.code_mode_.size == CodeMode::Size::bits32;
+    if (narrow) {
+        look_at_segments();
+    }
+    if (bool& known = narrow_jumps_[cpu_.code_mode_.user]; narrow != known) {
+        known = narrow;
+        // They know code by its address alone.
+        const auto [one, other] = cpu_.code_mode_.user
+                                      ? std::pair(DataView::user, DataView::never)
+                                      : std::pair(DataView::supervisor, DataView::supervisor_smap_off);
+        frame_.native.jumps[static_cast<std::size_t>(one)].clear();
+        frame_.native.jumps[static_cast<std::size_t>(other)].clear();
+    }
+}
+
+// Translated code does what privilege levels 0 and 3 may.
+bool Translator::translates() const {
+    const unsigned cpl = cpu_.cpl();
+    const bool wide = cpu_.code_mode_.size == CodeMode::Size::bits64;
+    return (cpl == 0 || cpl == 3) && (wide || (cpu_.code_mode_.size == CodeMode::Size::bits32 &&
+                                               !cpu_.code_mode_.real_or_v86 && flat()));
+}
+
+bool Translator::flat() const {
+    const auto& segments = cpu_.system.segments;
+    const auto reaches_all = [&](unsigned segment) {
+        return segments[segment].base == 0 &&
+               std::ranges::all_of(cpu_.accessible_end_[segment],
+                                   [](std::uint64_t end) { return end >= end_of_narrow; });
+    };
+    return segments[x86::cs].base == 0 && segments[x86::cs].limit == end_of_narrow - 1 &&
+           cpu_.accessible_end_[x86::cs][0] >= end_of_narrow && segments[x86::ss].big() &&
+           reaches_all(x86::ds) && reaches_all(x86::es) && reaches_all(x86::ss);
+}
+
+void Translator::look_at_segments() {
+    for (const unsigned segment : {x86::fs, x86::gs}) {
+        const bool all = std::ranges::all_of(cpu_.accessible_end_[segment],
+                                             [](std::uint64_t end) { return end >= end_of_narrow; });
+        frame_.native.limited[segment - x86::fs] = all ? 0 : 1;
+    }
 }
 
 bool Translator::runnable(const NativeBlock& native) const {
@@ -204,8 +262,7 @@ bool Translator::execute(Block& block, Block*& next_block) {
                 unroll(*link->owner->block);
             }
         }
-        if (cpu_.block_ended_ || cpu_.attention() ||
-            cpu_.code_mode_.size != interpreter::CodeMode::Size::bits64) {
+        if (cpu_.block_ended_ || cpu_.attention() || !translates()) {
             return true;
         }
         look_at_state();
@@ -230,8 +287,7 @@ bool Translator::execute(Block& block, Block*& next_block) {
 // ---- translating ----
 
 NativeBlock* Translator::native_of(Block& block, bool plain) {
-    if (block.key == Block::dead || block.second_page != Block::dead ||
-        cpu_.code_mode_.size != interpreter::CodeMode::Size::bits64) {
+    if (block.key == Block::dead || block.second_page != Block::dead || !translates()) {
         return nullptr;
     }
     for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
@@ -271,6 +327,7 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     auto native = std::make_unique<NativeBlock>();
     native->linear = linear;
     native->user = cpu_.code_mode_.user;
+    native->narrow = cpu_.code_mode_.size == CodeMode::Size::bits32;
     native->plain = plain;
     native->rolled = !plain && !unrolls && trace_.loops();
     native->view = cpu_.code_mode_.data;
@@ -279,7 +336,7 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
     compiler.compile(trace_);
     if (policy_.checks) {
-        check(*native, compiler.traps(), assembler.here());
+        check(*native, compiler.traps(), assembler.here(), bytes);
     }
     code_.take(assembler.getSize());
     for (std::size_t i = 0; i < native->sites.size(); ++i) {
@@ -299,10 +356,15 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     return blocks_.back().get();
 }
 
-void Translator::check(const NativeBlock& native, std::span<const Trap> traps,
-                       const std::uint8_t* end) const {
+void Translator::check(const NativeBlock& native, std::span<const Trap> traps, const std::uint8_t* end,
+                       std::span<const std::uint8_t> page) const {
     if (const auto escape = find_escape({layout_, stubs_, native, trace_.instructions(), traps, end})) {
         fmt::print(stderr, "strata: the translation of {:#x} is not safe: {}\n", native.linear, *escape);
+        for (const TraceInstruction& instruction : trace_.instructions()) {
+            fmt::print(
+                stderr, "  {:#x}: {:02x}\n", instruction.rip,
+                fmt::join(page.subspan(instruction.rip % memory::page_size, instruction.insn.length), " "));
+        }
         std::abort();
     }
 }

@@ -19,6 +19,7 @@ namespace strata::cpu::translator {
 
 struct Policy {
     std::uint32_t runs_before_translation; // how often a block is met without host code before it gets some
+    bool keeps_all;        // translates even what is written again and again
     bool unrolls_at_once;                  // loops, else when they are known to be busy
     bool checks; // find_escape() judges all code before it runs: the process ends if there is any
 };
@@ -50,7 +51,8 @@ private:
     [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
     [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
     [[nodiscard]] std::uint32_t page_id(std::uint64_t linear, memory::GuestPhysical physical);
-    void check(const NativeBlock& native, std::span<const struct Trap> traps, const std::uint8_t* end) const;
+    void check(const NativeBlock& native, std::span<const struct Trap> traps, const std::uint8_t* end,
+               std::span<const std::uint8_t> page) const;
     void add_traps(std::span<const struct Trap> traps);
     [[nodiscard]] bool runnable(const NativeBlock& native) const;
     void enter(const NativeBlock& native);
@@ -59,7 +61,12 @@ private:
     void drop(NativeBlock& native);
     void unroll(interpreter::Block& block);
     void start_anew();
+    // Whether there is translated code for the processor's mode, and it would do what it should.
+    [[nodiscard]] bool translates() const;
+    // Whether 32-bit code reaches all addresses by all segments but FS and GS.
+    [[nodiscard]] bool flat() const;
     void look_at_state();
+    void look_at_segments();
 
     Statistics statistics_;
     Frame& frame_;
@@ -76,8 +83,9 @@ private:
     std::vector<HostTrap> traps_;                               // in order: code grows upwards
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> page_ids_; // by linear and physical page
     std::uint32_t last_page_id_ = 0;
-    std::uint64_t starts_ = 0;                                  // how often all translations went
-    bool smap_ = false;                                         // CR4's, when last looked at
+    std::uint64_t starts_ = 0;           // how often all translations went
+    bool smap_ = false;                  // CR4's, when last looked at
+    std::array<bool, 2> narrow_jumps_{}; // whether the JumpCaches of supervisor, user are 32-bit code's
     std::array<interpreter::Availability, 2> availabilities_{}; // of SSE and AVX, when last looked at
 };
 

@@ -1,0 +1,75 @@
+// Runs code on the translator, which has to leave what the interpreter leaves, which takes one instruction
+// after the other.
+#pragma once
+
+#include "cpu/translator/host.hpp"
+#include "cpu/translator/vcpu.hpp"
+#include "cpu_fixture.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <gtest/gtest.h>
+#include <random>
+#include <xbyak/xbyak.h>
+
+namespace strata::cpu::translator {
+
+using testing::TestCpu;
+
+inline constexpr std::uint64_t data_end =
+    0x40'0000; // TestCpu::data_at up to here is filled with random bytes
+
+class TranslatedRun : public ::testing::Test {
+protected:
+    void SetUp() override { std::ranges::generate(registers_, random_); }
+
+    // Runs the code on both, with the registers as they are in `registers_`, and compares all that is left.
+    void run(const std::function<void(Xbyak::CodeGenerator&)>& emit,
+             testing::Mode mode = testing::Mode::long64) {
+        Xbyak::CodeGenerator code;
+        emit(code);
+        code.hlt();
+        TestCpu reference(mode);
+        reference.catch_exceptions();
+        reference.write_bytes(TestCpu::code_at, std::span(code.getCode(), code.getSize()));
+        std::mt19937_64 bytes(1);
+        for (std::uint64_t at = TestCpu::data_at; at < data_end; at += 8) {
+            reference.write<std::uint64_t>(at, bytes());
+        }
+        x86::State state = reference.cpu->state();
+        state.rip = TestCpu::code_at;
+        for (unsigned i = 0; i < registers_.size(); ++i) {
+            state.gpr[i] = i == x86::rsp && !own_stack_ ? TestCpu::stack_top : registers_[i];
+        }
+        reference.cpu->set_state(state);
+        const auto memory = memory::GuestMemory::create(TestCpu::ram_size).value();
+        std::ranges::copy(ram(*reference.memory), ram(*memory).begin());
+        const Clock clock;
+        testing::FakeBus bus;
+        auto engine = create_eager_engine(*memory, clock).value();
+        const auto vcpu = engine->create_vcpu({.model = &reference.cpu->model()}, bus).value();
+        vcpu->set_state(state);
+
+        EXPECT_EQ(reference.resume(), Exit::halt);
+        EXPECT_EQ(vcpu->run(), Exit::halt);
+        const x86::State expected = reference.cpu->state(), actual = vcpu->state();
+        EXPECT_EQ(actual.rip, expected.rip);
+        EXPECT_EQ(actual.rflags, expected.rflags);
+        EXPECT_EQ(actual.gpr, expected.gpr);
+        EXPECT_EQ(actual.system.cr2, expected.system.cr2);
+        EXPECT_TRUE(std::ranges::equal(ram(*memory), ram(*reference.memory)));
+        EXPECT_EQ(bus.mmio_writes, reference.bus.mmio_writes);
+    }
+
+    [[nodiscard]] static std::span<std::byte> ram(memory::GuestMemory& memory) {
+        return {memory.host(0, TestCpu::ram_size), TestCpu::ram_size};
+    }
+
+    std::uint64_t& operator[](x86::Register number) { return registers_[number]; }
+
+    bool own_stack_ = false; // else rSP is at the fixture's stack
+    std::mt19937_64 random_{7};
+    std::array<std::uint64_t, 16> registers_{};
+};
+
+} // namespace strata::cpu::translator
