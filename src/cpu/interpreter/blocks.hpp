@@ -93,11 +93,11 @@ public:
     [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
 
 private:
-    static constexpr std::size_t bucket_count = 1 << 14;
+    static constexpr std::size_t bucket_count = 1 << 16;
     static constexpr std::size_t chunk_size = 256 << 10;
 
     [[nodiscard]] static std::size_t bucket(std::uint64_t key) {
-        return (key * 0x9E37'79B9'7F4A'7C15) >> (64 - 14);
+        return (key * 0x9E37'79B9'7F4A'7C15) >> (64 - 16);
     }
 
     [[nodiscard]] std::byte* allocate(std::size_t size);
