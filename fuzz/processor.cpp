@@ -186,24 +186,23 @@ void Processor::start(const ProcessorStart& start) {
 }
 
 // The watchdog goes by the wall; what counts is the processor time that the run itself took.
-cpu::Exit Processor::run_watched() {
-    constexpr std::int64_t most = 50'000'000; // nanoseconds
+cpu::Exit Processor::run_watched(std::chrono::milliseconds most) {
     const std::int64_t begin = thread_time();
     cpu::Exit exit{};
     do {
         runs_.fetch_add(1);
         exit = vcpu_->run();
         runs_.fetch_add(1);
-    } while (exit == cpu::Exit::requested && thread_time() - begin < most);
+    } while (exit == cpu::Exit::requested && thread_time() - begin < std::chrono::nanoseconds(most).count());
     return exit;
 }
 
-Ending Processor::run() {
+Ending Processor::run(std::chrono::milliseconds most) {
     if (stepping_) {
         vcpu_->set_debug({});
         stepping_ = false;
     }
-    return ending(run_watched());
+    return ending(run_watched(most));
 }
 
 cpu::Exit Processor::step() {
@@ -214,7 +213,7 @@ cpu::Exit Processor::step() {
     const std::uint64_t rip = vcpu_->state().rip;
     const auto code = next_code();
     fetched_from_device_ |= code.size() < longest_instruction;
-    const cpu::Exit exit = run_watched();
+    const cpu::Exit exit = run_watched(usual_time);
     repetition_rewritten_ |= vcpu_->state().rip == rip && next_code() != code;
     return exit;
 }

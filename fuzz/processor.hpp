@@ -7,6 +7,7 @@
 #include "processor_start.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -65,8 +66,10 @@ public:
 
     void start(const ProcessorStart& start);
 
-    // Runs until it stops by itself, or much longer than any input takes: then `exit` is `requested`.
-    Ending run();
+    static constexpr std::chrono::milliseconds usual_time{50}; // of the processor's
+
+    // Runs until it stops by itself, or for much longer than it should take: then `exit` is `requested`.
+    Ending run(std::chrono::milliseconds most = usual_time);
     // One instruction and what comes with it: Exit::debug if there is more to do.
     cpu::Exit step();
 
@@ -99,7 +102,7 @@ public:
 private:
     void guard_memory();
     void restore_memory(const ProcessorStart& start);
-    cpu::Exit run_watched();
+    cpu::Exit run_watched(std::chrono::milliseconds most);
     void watch(const std::stop_token& stop);
 
     Clock clock_{0};

@@ -95,8 +95,8 @@ bool BlockCompiler::stack_instruction(const Decoded& decoded) {
     return true;
 }
 
-// Both accesses may fail before anything has changed. Where the first one does, the second one's check has not
-// been made, on which what follows would rely.
+// Both accesses may fail before anything has changed. Where the first one does, the second one's check has
+// not been made, on which what follows would rely.
 void BlockCompiler::push_from_memory(const Decoded& decoded) {
     site_->leaves = true;
     borrow_flag(); // for both; all of the slow path sees it so

@@ -19,7 +19,7 @@ namespace strata::cpu::translator {
 
 struct Policy {
     std::uint32_t runs_before_translation; // how often a block is met without host code before it gets some
-    bool keeps_all;        // translates even what is written again and again
+    bool keeps_all;                        // translates even what is written again and again
     bool unrolls_at_once;                  // loops, else when they are known to be busy
     bool checks; // find_escape() judges all code before it runs: the process ends if there is any
 };
