@@ -115,6 +115,31 @@ TEST_F(TranslatedRun, DividesUntilItTraps) {
     }
 }
 
+// The load's check borrows a flag, which the test that follows overwrites.
+TEST_F(TranslatedRun, TestsOfVectorsClearTheOtherFlags) {
+    using Emit = void (*)(CodeGenerator&);
+    constexpr std::array<Emit, 5> tests{
+        [](CodeGenerator& c) { c.ptest(xmm0, xmm2); }, [](CodeGenerator& c) { c.vptest(ymm0, ymm2); },
+        [](CodeGenerator& c) { c.vtestps(xmm0, xmm2); }, [](CodeGenerator& c) { c.vtestpd(ymm0, ymm2); },
+        [](CodeGenerator& c) { c.vucomisd(xmm0, xmm2); }};
+    (*this)[x86::rbx] = 0x2'0200;
+    for (const Emit test : tests) {
+        run([test](CodeGenerator& c) {
+            c.mov(eax, 0x7FFFFFFF);
+            c.add(eax, 0x7FFFFFFF);  // OF
+            c.cmovnc(rdx, ptr[rbx]); // so it can't be CF
+            test(c);
+            c.seto(r8b);
+            c.setc(r9b);
+            c.mov(eax, 0x80000000);
+            c.add(eax, eax); // OF and CF
+            c.cmovc(rdx, ptr[rbx + 0x3000]);
+            test(c);
+            c.mov(rdx, ptr[rbx + 0x5000]);
+        });
+    }
+}
+
 // Each round changes the constant that the next one adds.
 TEST_F(TranslatedRun, RewritesItself) {
     (*this)[x86::rcx] = 20;

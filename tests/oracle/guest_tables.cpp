@@ -95,6 +95,7 @@ void write_segments(std::byte* host) {
     }
     put(host, gdt + kernel_code, descriptor(0, 0xF'FFFF, type_code | flat | attribute_l));
     put(host, gdt + (flat_code64 & ~7), descriptor(0, 0xF'FFFF, type_code | flat | dpl3 | attribute_l));
+    put(host, gdt + (user_code32 & ~7), descriptor(0, 0xF'FFFF, type_code | flat | dpl3 | attribute_db));
     put(host, gdt + tss_selector, descriptor(linear(l, tss), tss_limit, type_tss | present));
     put(host, gdt + tss_selector + 8, linear(l, tss) >> 32);
     put(host, gdt + ldt_selector, descriptor(linear(l, ldt), ldt_limit, type_ldt | present));

@@ -43,7 +43,7 @@ inline constexpr std::uint8_t code_filler = 0xCC;
 inline constexpr std::array<unsigned, 4> variable_pages{2, 4, 5, 9};
 
 // ---- selectors: Linux's flat ones, and for 32- and 16-bit code a local descriptor table ----
-inline constexpr std::uint16_t flat_data = 0x2B, flat_code64 = 0x33;
+inline constexpr std::uint16_t flat_data = 0x2B, flat_code64 = 0x33, user_code32 = 0x23;
 
 // In 64-bit mode FS and GS are null with these bases.
 inline constexpr std::uint64_t fs_base = data_begin, gs_base = data_begin + 0x1804;

@@ -15,6 +15,12 @@ bool shifts(const ZydisDecodedInstruction& info) {
     return info.meta.category == ZYDIS_CATEGORY_SHIFT || info.meta.category == ZYDIS_CATEGORY_ROTATE;
 }
 
+// As Zydis 4.0 has it, VEX's tests leave OF alone.
+bool clears_overflow_unknown_to_zydis(ZydisMnemonic mnemonic) {
+    return mnemonic == ZYDIS_MNEMONIC_VPTEST || mnemonic == ZYDIS_MNEMONIC_VTESTPS ||
+           mnemonic == ZYDIS_MNEMONIC_VTESTPD;
+}
+
 // By an immediate count or by one.
 bool shifts_surely(const Decoded& decoded) {
     for (const ZydisDecodedOperand& operand : decoded.all()) {
@@ -34,8 +40,8 @@ FlagEffects flag_effects(const TraceInstruction& instruction) {
     }
     const Decoded& decoded = instruction.decoded;
     const ZydisAccessedFlags* flags = decoded.info.cpu_flags;
-    if (decoded.info.mnemonic == ZYDIS_MNEMONIC_VTESTPS || decoded.info.mnemonic == ZYDIS_MNEMONIC_VTESTPD) {
-        return {{}, both}; // Zydis 4.0 does not know that they clear OF
+    if (clears_overflow_unknown_to_zydis(decoded.info.mnemonic)) {
+        return {{}, both};
     }
     if (flags == nullptr) {
         return {};
