@@ -52,16 +52,6 @@ Result<FileDescriptor> open_process(const State& state) {
     return pidfd;
 }
 
-// After the fact a hook cannot fail an operation: the specification wants a warning, and the next one run.
-void run_late_hooks(const std::vector<Hook>& hooks, const char* kind, const State& state, Status status) {
-    for (const Hook& hook : hooks) {
-        if (auto ran = run_hooks({hook}, kind, dump(state_document(state, status))); !ran) {
-            const std::string line = "warning: " + ran.error().message + "\n";
-            (void)!::write(2, line.data(), line.size());
-        }
-    }
-}
-
 } // namespace
 
 bool is_rootless() {
@@ -105,7 +95,8 @@ Result<void> Runtime::start(const std::string& id) {
     pollfd wait{.fd = fifo.get(), .events = 0, .revents = 0};
     while (::poll(&wait, 1, -1) < 0 && errno == EINTR) {
     }
-    run_late_hooks(configured->hooks.poststart, "poststart", container->state, Status::running);
+    run_late_hooks(configured->hooks.poststart, "poststart",
+                   dump(state_document(container->state, Status::running)));
     return {};
 }
 
@@ -124,7 +115,8 @@ Result<int> Runtime::run(const std::string& id, const CreateOptions& options, co
     if (auto started = creation->channel.send(Word::start); !started) {
         return std::unexpected(started.error());
     }
-    run_late_hooks(creation->config.hooks.poststart, "poststart", creation->state, Status::running);
+    run_late_hooks(creation->config.hooks.poststart, "poststart",
+                   dump(state_document(creation->state, Status::running)));
     if (how.detach) {
         return 0;
     }
@@ -197,7 +189,8 @@ Result<void> Runtime::destroy(const Container& container) {
         return destroyed;
     }
     if (configured) {
-        run_late_hooks(configured->hooks.poststop, "poststop", container.state, Status::stopped);
+        run_late_hooks(configured->hooks.poststop, "poststop",
+                       dump(state_document(container.state, Status::stopped)));
     }
     return {};
 }

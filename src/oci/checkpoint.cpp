@@ -21,7 +21,7 @@ void declare(Arguments& arguments, container::CheckpointOptions& options) {
     arguments.text("--page-server", options.page_server, "ADDRESS:PORT of a page server");
     arguments.text("--manage-cgroups-mode", options.manage_cgroups, "soft, full, strict or ignore");
     arguments.list("--empty-ns", options.empty_namespaces, "a kind of namespace to leave empty");
-    arguments.text("--status-fd", options.status_fd, "a descriptor that hears when lazy pages are ready");
+    arguments.number("--status-fd", options.status_fd, "a descriptor that hears when lazy pages are ready");
 }
 
 } // namespace
@@ -46,6 +46,8 @@ Result<int> restore(container::Runtime& runtime, Words words) {
     declare(arguments, options);
     flags.declare(arguments);
     arguments.flag("--detach,-d", detach, "return when it runs");
+    arguments.text("--lsm-profile", options.lsm_profile, "TYPE:NAME of another profile, as in apparmor:NAME");
+    arguments.text("--lsm-mount-context", options.lsm_mount_context, "another SELinux context of mounts");
     arguments.flag("--no-subreaper", no_subreaper, "accepted for the callers' sake");
     const auto rest = arguments.parse(words, 1, 1);
     if (!rest || arguments.helped()) {

@@ -28,6 +28,14 @@ def not_in(**reasons):
     return decorate
 
 
+def has_ended(pid):
+    """Also of a process that nobody has waited for yet."""
+    try:
+        return ") Z" in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def eventually(condition, what):
     deadline = time.monotonic() + PATIENCE
     while not (result := condition()):

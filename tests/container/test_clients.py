@@ -8,7 +8,7 @@ import time
 import unittest
 from pathlib import Path
 
-from case import eventually
+from case import RuntimeTestCase, eventually
 from oci import CHOSEN, PATIENCE, STRATA_OCI, make_rootfs
 
 RUNTIME = STRATA_OCI if CHOSEN == "strata" else shutil.which(CHOSEN) or f"/usr/sbin/{CHOSEN}"
@@ -178,6 +178,20 @@ class ContainerdTestCase(unittest.TestCase):
         eventually(lambda: "STOPPED" in self.ctr("tasks", "list").stdout, "the end")
         self.ctr("tasks", "delete", "life", check=False)
         self.ctr("containers", "delete", "life")
+
+
+class CriuTestCase(RuntimeTestCase):
+    def test_checkpoint_or_a_clear_word(self):
+        """Debian's CRIU does not run on every kernel. Where it does not, its reason is told, and the container goes on."""
+        container = self.started()
+        works = subprocess.run(["criu", "check"], capture_output=True).returncode == 0
+        with tempfile.TemporaryDirectory() as folder:
+            done = self.runtime("checkpoint", "--leave-running", "--image-path", os.path.join(folder, "images"), container, check=False)
+            if works:
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+            else:
+                self.assertRegex(done.stderr, r"\Astrata-oci: CRIU does not work on this host: Error \(criu/.*criu check tells more")
+        self.assertEqual(self.status(container), "running")
 
 
 if __name__ == "__main__":

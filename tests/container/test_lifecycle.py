@@ -8,7 +8,7 @@ import time
 import unittest
 from pathlib import Path
 
-from case import RuntimeTestCase, cgroups, eventually, not_in
+from case import RuntimeTestCase, cgroups, eventually, has_ended, not_in
 from oci import CHOSEN, new_id
 
 
@@ -62,7 +62,7 @@ class LifecycleTestCase(RuntimeTestCase):
         container = self.created(self.bundle("true"))
         pid = self.runtime.state(container)["pid"]
         self.runtime("delete", container)
-        eventually(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in Path(f"/proc/{pid}/stat").read_text(), "the process's end")
+        eventually(lambda: has_ended(pid), "the process's end")
 
     def test_delete_by_force(self):
         container = self.started()
@@ -93,7 +93,7 @@ class LifecycleTestCase(RuntimeTestCase):
         pids = eventually(lambda: (p := json.loads(self.runtime("ps", "--format", "json", container).stdout)) and len(p) >= 2 and p, "both processes")
         self.runtime("kill", "--all", container, "KILL")
         for pid in pids:
-            eventually(lambda: not os.path.exists(f"/proc/{pid}") or ") Z" in Path(f"/proc/{pid}/stat").read_text(), "its end")
+            eventually(lambda: has_ended(pid), "its end")
 
     def test_pid_file(self):
         bundle = self.bundle("sleep", "1000")

@@ -1,99 +1,119 @@
 #include "container/lifecycle/checkpoint.hpp"
 
-#include "container/kernel/procfs.hpp"
+#include "container/cgroups/cgroup.hpp"
+#include "container/criu/options.hpp"
+#include "container/criu/outside.hpp"
 
-#include <csignal>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
+#include <sched.h>
+#include <sys/stat.h>
 
 namespace strata::container {
 namespace {
 
-struct Outcome {
-    int status;
-    std::string text;
-};
-
-// Runs CRIU with these arguments, without a shell.
-Result<Outcome> run_criu(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "criu");
-    std::vector<char*> pointers;
-    for (auto& argument : arguments) {
-        pointers.push_back(argument.data());
-    }
-    pointers.push_back(nullptr);
-    const FileDescriptor output(::memfd_create("criu", MFD_CLOEXEC));
-    const pid_t pid = ::fork();
-    if (pid < 0) {
-        return fail_errno("start", "criu");
-    }
-    if (pid == 0) {
-        ::dup2(output.get(), 1);
-        ::dup2(output.get(), 2);
-        ::execvp("criu", pointers.data());
-        ::_exit(127);
-    }
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    ::lseek(output.get(), 0, SEEK_SET);
-    return Outcome{.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128,
-                   .text = read_descriptor(output.get(), "criu's output").value_or("")};
-}
-
-// CRIU's first complaint.
-std::string first_error(const std::string& text) {
-    const auto at = text.find("Error");
-    const auto start = at == std::string::npos ? 0 : text.rfind('\n', at) + 1;
-    return text.substr(start, text.find('\n', start) - start);
-}
-
-} // namespace
-
-Result<void> check_criu() {
-    const auto outcome = run_criu({"check"});
-    if (!outcome) {
-        return std::unexpected(outcome.error());
-    }
-    if (outcome->status == 127) {
-        return fail("checkpoint and restore need CRIU, which is not installed", "install the package criu");
-    }
-    if (outcome->status != 0) {
-        return fail("CRIU does not work on this host: " + first_error(outcome->text),
-                    "criu check tells more; a newer CRIU may know this kernel");
+Result<void> check_flags(const CheckpointOptions& options) {
+    if (options.parent_path.starts_with('/')) {
+        return fail("--parent-path: '" + options.parent_path + "' must be relative to the --image-path",
+                    "as in ../first");
     }
     return {};
 }
+
+// A namespace that the container joined is not the container's to save; it joins one again at the restore.
+void leave_joined_namespaces(MessageWriter& to, pid_t pid, const Config& config) {
+    for (const auto& [flag, kind, name] :
+         {std::tuple{CLONE_NEWNET, "net", "extRootNetNS"}, std::tuple{CLONE_NEWPID, "pid", "extRootPidNS"}}) {
+        const Namespace* entry = config.find_namespace(flag);
+        const std::string path = "/proc/" + std::to_string(pid) + "/ns/" + kind;
+        struct stat info{};
+        if (entry != nullptr && !entry->path.empty() && ::stat(path.c_str(), &info) == 0) {
+            to.text(criu::opts::external,
+                    std::string(kind) + "[" + std::to_string(info.st_ino) + "]:" + name);
+        }
+    }
+}
+
+void leave_outside(MessageWriter& to, const Outside& outside) {
+    for (const auto& place : outside.mounts) {
+        add_pair(to, criu::opts::ext_mnt, place, place);
+    }
+    for (const auto& [fd, key] : outside.descriptors) {
+        if (Outside::must_be_told(key)) {
+            to.text(criu::opts::external, key);
+        }
+    }
+}
+
+Result<void> dump(const Container& container, const Config& config, const CheckpointOptions& options,
+                  const CheckpointFolder& folder) {
+    const pid_t pid = container.state.pid;
+    auto to = criu_options(options, config, folder, "dump.log");
+    const auto outside = find_outside(pid, config);
+    if (!to || !outside) {
+        return std::unexpected(to ? outside.error() : to.error());
+    }
+    to->number(criu::opts::pid, static_cast<unsigned>(pid));
+    const auto& paths = container.state.cgroup_paths;
+    const auto freezer = paths.contains("freezer") ? paths.find("freezer") : paths.find("");
+    if (freezer != paths.end()) {
+        to->text(criu::opts::freeze_cgroup, freezer->second);
+    }
+    leave_joined_namespaces(*to, pid, config);
+    leave_outside(*to, *outside);
+    if (options.leave_running && !options.pre_dump) {
+        to->number(criu::opts::leave_running, 1);
+    }
+    if (options.pre_dump || !options.parent_path.empty()) {
+        to->number(criu::opts::track_mem, 1);
+    }
+    if (!options.parent_path.empty()) {
+        to->text(criu::opts::parent_img, options.parent_path);
+    }
+    if (options.status_fd) {
+        to->number(criu::opts::status_fd, static_cast<std::uint64_t>(*options.status_fd));
+    }
+    if (auto saved = save_outside(*outside, folder.images); !saved) {
+        return saved;
+    }
+    const auto answer = ask_criu(
+        {.kind = options.pre_dump ? criu::Kind::pre_dump : criu::Kind::dump, .options = std::move(*to)});
+    return answer ? Result<void>{}
+                  : std::unexpected(explain_criu(answer.error(), "save container " + container.state.id,
+                                                 folder.work + "/dump.log"));
+}
+
+} // namespace
 
 Result<void> checkpoint_container(Runtime& runtime, const std::string& id, const CheckpointOptions& options) {
     const auto container = runtime.find(id);
     if (!container) {
         return std::unexpected(container.error());
     }
-    if (auto works = check_criu(); !works) {
-        return works;
+    if (container->status != Status::running && container->status != Status::paused) {
+        return fail("cannot checkpoint container " + id + ": it is " +
+                    std::string(status_name(container->status)));
     }
-    std::vector<std::string> arguments{"dump",
-                                       "--tree",
-                                       std::to_string(container->state.pid),
-                                       "--images-dir",
-                                       options.image_path,
-                                       "--log-file",
-                                       "dump.log",
-                                       "-v4"};
-    const auto outcome = run_criu(std::move(arguments));
-    return outcome && outcome->status == 0 ? Result<void>{}
-                                           : fail("CRIU could not save container " + id, "see dump.log");
-}
-
-Result<int> restore_container(Runtime& /*runtime*/, const std::string& id,
-                              const CheckpointOptions& /*options*/, const CreateOptions& /*create*/,
-                              bool /*detach*/) {
-    if (auto works = check_criu(); !works) {
-        return std::unexpected(works.error());
+    if (is_rootless()) {
+        return fail("cannot checkpoint container " + id + ": CRIU needs root");
     }
-    return fail("container " + id + " cannot be restored");
+    const auto config = runtime.config(id);
+    if (!config) {
+        return std::unexpected(config.error());
+    }
+    if (auto checked = check_flags(options); !checked) {
+        return checked;
+    }
+    const auto folder = open_checkpoint_folder(options, true);
+    if (!folder) {
+        return std::unexpected(folder.error());
+    }
+    if (auto dumped = dump(*container, *config, options, *folder); !dumped) {
+        return dumped;
+    }
+    if (options.leave_running || options.pre_dump) {
+        return {};
+    }
+    auto ended = runtime.wait(id); // CRIU has killed it
+    return ended || ended.error().code == ENOENT ? runtime.remove(id, true) : ended;
 }
 
 } // namespace strata::container

@@ -9,21 +9,25 @@
 namespace strata::container {
 
 struct CheckpointOptions {
-    std::string image_path = "checkpoint", work_path, parent_path, page_server, manage_cgroups, status_fd;
+    std::string image_path = "checkpoint";
+    std::string work_path;   // of CRIU's log; empty: image_path
+    std::string parent_path; // of an earlier pre-dump, from image_path
+    std::string page_server; // "ADDRESS:PORT"
+    std::string manage_cgroups;
+    std::string lsm_profile, lsm_mount_context; // for a restore: in the place of those that were saved
+    std::optional<std::int64_t> status_fd;
     std::vector<std::string> empty_namespaces;
     bool leave_running = false, pre_dump = false, tcp_established = false, external_unix_sockets = false;
     bool shell_job = false, file_locks = false, lazy_pages = false, auto_dedup = false;
 };
 
+// Saves the container; unless it is left running, it is deleted then.
 [[nodiscard]] Result<void> checkpoint_container(Runtime& runtime, const std::string& id,
                                                 const CheckpointOptions& options);
 
-// The exit status, as of Runtime::run().
+// Makes a container of the images and of the bundle's configuration; the result as of Runtime::run().
 [[nodiscard]] Result<int> restore_container(Runtime& runtime, const std::string& id,
                                             const CheckpointOptions& options, const CreateOptions& create,
                                             bool detach);
-
-// Why CRIU cannot be used here, in its own words; nothing if it can.
-[[nodiscard]] Result<void> check_criu();
 
 } // namespace strata::container

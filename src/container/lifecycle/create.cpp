@@ -24,23 +24,6 @@
 namespace strata::container {
 namespace {
 
-State first_state(const std::string& id, const Config& config, const std::string& bundle,
-                  const Cgroup& cgroup) {
-    State state{.id = id,
-                .version = config.version,
-                .bundle = bundle,
-                .rootfs = config.root_path,
-                .created = current_time(),
-                .annotations = config.annotations,
-                .cgroup_paths = cgroup.paths(),
-                .namespaces = {},
-                .owner = ::getuid()};
-    for (const Namespace& entry : config.namespaces) {
-        state.namespaces.emplace_back(entry.flag, entry.name);
-    }
-    return state;
-}
-
 // The work of the creator while the process sets itself up.
 class Creator {
 public:
@@ -268,16 +251,6 @@ Result<FileDescriptor> open_console(const Config& config, const CreateOptions& o
     return FileDescriptor(ends[1]);
 }
 
-Result<void> save_config(const Runtime& runtime, const std::string& id, const std::string& bundle) {
-    const auto text = read_file(bundle + "/config.json", "bundle's configuration", 16 << 20);
-    const std::string path = runtime.store().config_path(id);
-    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!text || !file) {
-        return text ? fail_errno("write", path) : std::unexpected(text.error());
-    }
-    return write_all(file.get(), *text, path);
-}
-
 // Of what the configuration asks, all that can be refused before anything is made.
 Result<void> fill_plan(InitPlan& plan, const CreateOptions& options) {
     if (!plan.config.process) {
@@ -359,6 +332,33 @@ Result<Creation> create_reserved(const Runtime& runtime, const std::string& id, 
 }
 
 } // namespace
+
+State first_state(const std::string& id, const Config& config, const std::string& bundle,
+                  const Cgroup& cgroup) {
+    State state{.id = id,
+                .version = config.version,
+                .bundle = bundle,
+                .rootfs = config.root_path,
+                .created = current_time(),
+                .annotations = config.annotations,
+                .cgroup_paths = cgroup.paths(),
+                .namespaces = {},
+                .owner = ::getuid()};
+    for (const Namespace& entry : config.namespaces) {
+        state.namespaces.emplace_back(entry.flag, entry.name);
+    }
+    return state;
+}
+
+Result<void> save_config(const Runtime& runtime, const std::string& id, const std::string& bundle) {
+    const auto text = read_file(bundle + "/config.json", "bundle's configuration", 16 << 20);
+    const std::string path = runtime.store().config_path(id);
+    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!text || !file) {
+        return text ? fail_errno("write", path) : std::unexpected(text.error());
+    }
+    return write_all(file.get(), *text, path);
+}
 
 Result<void> announce(pid_t pid, int pidfd, const std::string& pid_file, const std::string& pidfd_socket) {
     if (!pid_file.empty()) {

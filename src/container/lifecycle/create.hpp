@@ -23,6 +23,14 @@ enum class StartAt { fifo, channel };
                                                 const CreateOptions& options, StartAt start,
                                                 bool serve_terminal);
 
+// The state at the beginning: without a process.
+[[nodiscard]] State first_state(const std::string& id, const Config& config, const std::string& bundle,
+                                const Cgroup& cgroup);
+
+// The copy of the bundle's configuration that goes with the state.
+[[nodiscard]] Result<void> save_config(const Runtime& runtime, const std::string& id,
+                                       const std::string& bundle);
+
 // Removes the container's cgroup, and its state last.
 [[nodiscard]] Result<void> destroy_container(const StateStore& store, const State& state);
 

@@ -108,4 +108,13 @@ Result<void> run_hooks(const std::vector<Hook>& hooks, const std::string& kind, 
     return {};
 }
 
+void run_late_hooks(const std::vector<Hook>& hooks, const std::string& kind, const std::string& state) {
+    for (const Hook& hook : hooks) {
+        if (auto ran = run_hooks({hook}, kind, state); !ran) {
+            const std::string line = "warning: " + ran.error().message + "\n";
+            (void)!::write(2, line.data(), line.size());
+        }
+    }
+}
+
 } // namespace strata::container

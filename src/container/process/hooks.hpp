@@ -11,4 +11,7 @@ namespace strata::container {
 [[nodiscard]] Result<void> run_hooks(const std::vector<Hook>& hooks, const std::string& kind,
                                      const std::string& state);
 
+// After the fact a hook cannot fail an operation: the specification wants a warning, and the next one run.
+void run_late_hooks(const std::vector<Hook>& hooks, const std::string& kind, const std::string& state);
+
 } // namespace strata::container

@@ -18,7 +18,7 @@ STRATA_OCI = Path(os.environ.get("STRATA_OCI", HERE.parents[2] / "build/release/
 PROGRAMS = ("runc", "crun", "criu", "ip", "tar", "iptables-restore", "ip6tables-restore", "iptables-save", "ip6tables-save",
             "newuidmap", "newgidmap", "apparmor_parser", "mount", "umount", "unshare", "nsenter", "setpriv", "kmod")
 MODULES = ("veth", "dummy", "overlay", "unix_diag", "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "af_packet_diag",
-           "netlink_diag", "nf_tables", "nft_compat", "xt_mark", "tun", "bfq", "fuse")
+           "netlink_diag", "nf_tables", "nft_compat", "xt_mark", "nf_conntrack_netlink", "tun", "bfq", "fuse")
 NOT_NEEDED = ("test", "idlelib", "tkinter", "lib2to3", "ensurepip", "site-packages", "dist-packages", "turtledemo",
               "pydoc_data", "config-*")
 
@@ -79,6 +79,8 @@ def make_root(root):
         path = shutil.which(program)
         (root / path.lstrip("/")).unlink(missing_ok=True)
         add_program(root, path)
+    for extension in Path("/usr/lib/x86_64-linux-gnu/xtables").glob("libxt_[ms]*.so"):  # CRIU's rules have marks
+        add_file(root, extension)
     shutil.copy(STRATA_OCI, root / "usr/bin/strata-oci")  # static
     add_python(root)
     add_modules(root)

@@ -39,6 +39,9 @@ class Hosts(unittest.TestCase):
     def test_unified_control_groups(self):
         self.suite("hosts/test_unified.py")
 
+    def test_checkpoint_and_restore(self):
+        self.suite("hosts/test_checkpoint.py")
+
 
 if __name__ == "__main__":
     unittest.main()
