@@ -50,3 +50,21 @@ function(strata_test name)
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
   endif()
 endfunction()
+
+# strata_lean_program(NAME source...): a program on the floor of instances that there is one of for each container,
+# so that as little of it as may be is its own. What is linked statically needs no
+# relocations of its own pages by the loader; Debian has {fmt} and libmnl as shared libraries only, so {fmt}'s few
+# compiled parts are built here. Sanitizers need the shared libraries.
+function(strata_lean_program name)
+  if(STRATA_SANITIZE)
+    add_executable(${name} ${ARGN})
+    target_link_libraries(${name} PRIVATE strata_instance)
+  else()
+    add_executable(${name} ${ARGN} ${CMAKE_SOURCE_DIR}/src/oci/fmt.cpp)
+    add_dependencies(${name} strata_instance strata_image strata_container strata_base)
+    target_link_libraries(${name} PRIVATE strata_options
+      $<TARGET_FILE:strata_instance> $<TARGET_FILE:strata_image> $<TARGET_FILE:strata_container> $<TARGET_FILE:strata_base>
+      ${SQLITE_LIBDIR}/libsqlite3.a ${NFTNL_LIBDIR}/libnftnl.a PkgConfig::MNL)
+    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc -Wl,--as-needed)
+  endif()
+endfunction()

@@ -20,7 +20,7 @@ void add_commands(CLI::App& root, Outcome& outcome) {
         {"Containers and virtual machines", {add_run, add_stats}},
         {"Containers",
          {add_create, add_ps, add_exec, add_logs, add_life_cycle, add_container_files, add_update, add_events,
-          add_volume}},
+          add_volume, add_network}},
         {"Virtual machines", {add_disk, add_engine, add_engines, add_cpus, add_devices}},
         {"Images",
          {add_pull, add_push, add_images, add_load, add_save, add_import, add_tag, add_rmi, add_inspect,

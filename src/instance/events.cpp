@@ -40,6 +40,16 @@ void record_volume_event(const Database& database, const std::string& volume, co
     record(database, "volume", action, volume, {{"driver", "local"}});
 }
 
+void record_network_event(const Database& database, const std::string& network, const char* action,
+                          Attributes attributes) {
+    attributes["type"] = "bridge";
+    record(database, "network", action, network, attributes);
+}
+
+void record_image_event(const Database& database, const std::string& image, const char* action) {
+    record(database, "image", action, image, {{"name", image}});
+}
+
 Result<std::vector<Event>> events_after(const Database& database, std::int64_t sequence) {
     auto rows = database.prepare("SELECT sequence, time, type, action, subject, attributes FROM events "
                                  "WHERE sequence > ? ORDER BY sequence");

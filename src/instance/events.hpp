@@ -15,9 +15,9 @@ namespace strata::instance {
 struct Event {
     std::int64_t sequence = 0; // grows with each event
     std::int64_t time = 0;     // nanoseconds since 1970
-    std::string type{};        // "container" or "volume"
+    std::string type{};        // "container", "image", "network" or "volume"
     std::string action{};      // "start", "die", …
-    std::string subject{};     // the container's ID, or the volume's name
+    std::string subject{};     // an ID, or the name of a volume or an image
     std::map<std::string, std::string> attributes{};
 };
 
@@ -27,6 +27,11 @@ using Attributes = std::map<std::string, std::string>;
 void record_event(const Database& database, const Instance& instance, const char* action,
                   Attributes attributes = {});
 void record_volume_event(const Database& database, const std::string& volume, const char* action);
+// Of a network by its ID.
+void record_network_event(const Database& database, const std::string& network, const char* action,
+                          Attributes attributes);
+// Of an image: the reference that the user named.
+void record_image_event(const Database& database, const std::string& image, const char* action);
 
 // Those after an event, in order.
 [[nodiscard]] Result<std::vector<Event>> events_after(const Database& database, std::int64_t sequence);

@@ -3,6 +3,8 @@
 #include "base/atomic_file.hpp"
 #include "base/copy_tree.hpp"
 #include "base/file_descriptor.hpp"
+#include "instance/network/name_server.hpp"
+#include "instance/network/networks.hpp"
 #include "instance/network/user_mode.hpp"
 
 #include <fcntl.h>
@@ -36,16 +38,18 @@ std::string hosts_text(const Instance& instance, const std::vector<std::string>&
     return text;
 }
 
-// The host's, but for servers on the host's own loopback, which a container cannot reach.
-std::string resolver_text(const Settings& settings) {
-    const bool own_network = settings.network == "bridge" || settings.network == "user";
+// The host's, but for servers on the host's own loopback, which a container cannot reach. A name server of
+// its own asks the others itself.
+std::string resolver_text(const Settings& settings, bool has_names) {
+    const bool own_network = is_bridged(settings.network) || settings.network == "user";
     std::string text, servers;
     std::ifstream file("/etc/resolv.conf");
     for (std::string line; std::getline(file, line);) {
         const bool server = line.starts_with("nameserver");
         const bool loopback =
             line.find(" 127.") != std::string::npos || line.find(" ::1") != std::string::npos;
-        if (server && settings.dns.empty() && settings.network != "user" && !(own_network && loopback)) {
+        if (server && settings.dns.empty() && !has_names && settings.network != "user" &&
+            !(own_network && loopback)) {
             servers += line + "\n";
         } else if (!server && !(line.starts_with("search") && !settings.dns_search.empty())) {
             text += line + "\n";
@@ -55,7 +59,11 @@ std::string resolver_text(const Settings& settings) {
         servers = fmt::format("nameserver {}\n", user_name_server);
     }
     for (const auto& server : settings.dns) {
-        servers += "nameserver " + server + "\n";
+        servers += has_names ? "" : "nameserver " + server + "\n";
+    }
+    if (has_names) {
+        servers = fmt::format("nameserver {}\n", name_server_address);
+        text += "options ndots:0\n"; // a name without a dot is another container's
     }
     std::string search;
     for (const auto& domain : settings.dns_search) {
@@ -68,11 +76,11 @@ std::string resolver_text(const Settings& settings) {
 
 Result<std::vector<std::pair<std::string, std::string>>>
 write_host_files(const std::string& directory, const Instance& instance,
-                 const std::vector<std::string>& addresses) {
+                 const std::vector<std::string>& addresses, bool has_names) {
     const std::pair<const char*, std::string> files[] = {
         {"hosts", hosts_text(instance, addresses)},
         {"hostname", instance.settings.hostname + "\n"},
-        {"resolv.conf", resolver_text(instance.settings)},
+        {"resolv.conf", resolver_text(instance.settings, has_names)},
     };
     std::vector<std::pair<std::string, std::string>> places;
     for (const auto& [name, text] : files) {

@@ -24,7 +24,11 @@ CREATE TABLE IF NOT EXISTS instances (
     pid INTEGER NOT NULL, pid_start INTEGER NOT NULL, exit_code INTEGER NOT NULL, error TEXT NOT NULL,
     created INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL, restarts INTEGER NOT NULL,
     address TEXT NOT NULL, stopped INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS addresses (address INTEGER PRIMARY KEY, instance TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS networks (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, settings TEXT NOT NULL,
+    created INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS endpoints (network TEXT NOT NULL, instance TEXT NOT NULL, aliases TEXT NOT NULL,
+    wanted INTEGER NOT NULL, address INTEGER NOT NULL, device TEXT NOT NULL, UNIQUE (network, instance));
+CREATE INDEX IF NOT EXISTS endpoints_of_instances ON endpoints (instance);
 CREATE TABLE IF NOT EXISTS events (sequence INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL,
     type TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, attributes TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS health (instance TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -199,7 +203,13 @@ Result<void> Instances::remove_files(const std::string& id) const {
 
 Result<void> Instances::delete_row(const std::string& id) const {
     auto deleted = database_.prepare("DELETE FROM instances WHERE id = ?").bind(id).run();
-    return deleted ? database_.prepare("DELETE FROM health WHERE instance = ?").bind(id).run() : deleted;
+    for (const char* table : {"health", "endpoints"}) {
+        deleted =
+            deleted
+                ? database_.prepare(fmt::format("DELETE FROM {} WHERE instance = ?", table)).bind(id).run()
+                : deleted;
+    }
+    return deleted;
 }
 
 Result<void> Instances::remove(const Instance& instance) const {

@@ -15,10 +15,10 @@ STRATA_JSON(DeviceNode, host, container, access)
 STRATA_JSON(HealthCheck, test, interval, timeout, start_period, retries)
 STRATA_JSON(Settings, image, image_id, layers, rootfs, entrypoint, command, environment, user,
             working_directory, hostname, domainname, labels, sysctls, groups, terminal, interactive,
-            auto_remove, read_only, init, privileged, no_new_privileges, mounts, shm_size, network, ports,
-            exposed_ports, dns, dns_search, hosts, pid_mode, ipc_mode, uts_mode, add_capabilities,
-            drop_capabilities, seccomp, devices, ulimits, limits, oom_score_adjustment, health, stop_signal,
-            stop_seconds, restart, log_size, log_files)
+            auto_remove, read_only, init, privileged, no_new_privileges, mounts, shm_size, network,
+            network_aliases, network_address, ports, exposed_ports, dns, dns_search, hosts, pid_mode,
+            ipc_mode, uts_mode, add_capabilities, drop_capabilities, seccomp, devices, ulimits, limits,
+            oom_score_adjustment, health, stop_signal, stop_seconds, restart, log_size, log_files)
 #undef STRATA_JSON
 
 std::string to_text(const Settings& settings) {

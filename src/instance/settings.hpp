@@ -69,7 +69,10 @@ struct Settings {
 
     std::vector<MountPoint> mounts{};
     std::uint64_t shm_size = 64U << 20;
-    std::string network{"bridge"}; // "none", "host", "bridge", "user", or "container:ID"
+    // "none", "host", "user", "container:ID", or the name of a network of networks.hpp
+    std::string network{"bridge"};
+    std::vector<std::string> network_aliases{}; // there
+    std::string network_address{};              // that it wants there; "" for any
     std::vector<Port> ports{};
     std::vector<std::string> exposed_ports{}; // of the image and the user: "80/tcp"
     std::vector<std::string> dns{}, dns_search{}, hosts{};

@@ -79,7 +79,7 @@ void Supervisor::end_unstarted(const Instances& instances) {
 
 Result<void> Supervisor::take_over(const Instances& instances) {
     auto done = try_until_free([&]() -> Result<void> {
-        auto network = reconnect_network(instance_);
+        auto network = reconnect_network(instances, instance_);
         if (!network) {
             return std::unexpected(network.error());
         }

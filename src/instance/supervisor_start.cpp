@@ -101,10 +101,8 @@ Result<void> Supervisor::write_bundle(const Instances& instances) {
     if (!user) {
         return std::unexpected(user.error());
     }
-    std::vector<std::string> addresses{network_->address, network_->address6};
-    std::erase(addresses, "");
     user_ = *user;
-    auto files = write_host_files(path_, instance_, addresses);
+    auto files = write_host_files(path_, instance_, network_->addresses, static_cast<bool>(network_->names));
     if (!files) {
         return std::unexpected(files.error());
     }
@@ -168,6 +166,9 @@ Result<void> Supervisor::start_container() {
     const auto instances = open_state();
     if (!instances) {
         return std::unexpected(instances.error());
+    }
+    if (auto current = instances->find(id_)) { // it may have been changed since the last start
+        instance_.settings = std::move(current->settings);
     }
     auto network = connect_network(*instances, instance_);
     if (!network) {

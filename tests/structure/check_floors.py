@@ -19,6 +19,7 @@ FLOORS = {
     "init": [],
     "usernet": ["backends", "base"],
     "instance": ["container", "image", "base"],
+    "names": ["instance", "base"],
     "monitor": ["instance", "base"],
     "cli": ["instance", "image", "vm", "machine", "devices", "paravirt", "cpu", "memory", "backends", "base"],
 }

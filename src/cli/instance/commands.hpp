@@ -12,7 +12,8 @@ void add_exec(CLI::App& root, Outcome& outcome);
 void add_life_cycle(CLI::App& root,
                     Outcome& outcome); // start, stop, restart, kill, pause, unpause, wait, rm, rename
 void add_logs(CLI::App& root, Outcome& outcome); // and attach
-void add_ps(CLI::App& root, Outcome& outcome);   // and top, port
+void add_network(CLI::App& root, Outcome& outcome);
+void add_ps(CLI::App& root, Outcome& outcome); // and top, port
 void add_update(CLI::App& root, Outcome& outcome);
 void add_volume(CLI::App& root, Outcome& outcome);
 

@@ -8,6 +8,7 @@
 #include "instance/attachment.hpp"
 #include "instance/life_cycle.hpp"
 #include "instance/monitor.hpp"
+#include "instance/network/networks.hpp"
 #include "instance/volumes.hpp"
 
 #include <array>
@@ -125,6 +126,18 @@ Result<instance::Instance> create_container(const instance::Instances& instances
             return std::unexpected(owner.error());
         }
         settings->network = "container:" + owner->id;
+    }
+    if (instance::is_bridged(settings->network)) { // by name, also where it was named by its ID
+        const auto network = instance::find_network(instances, settings->network);
+        if (!network) {
+            return std::unexpected(network.error());
+        }
+        settings->network = network->name;
+        if (auto good =
+                instance::check_endpoint(*network, settings->network_aliases, settings->network_address);
+            !good) {
+            return std::unexpected(good.error());
+        }
     }
     if (auto prepared = prepare_mounts(instances, options, *settings); !prepared) {
         return std::unexpected(prepared.error());

@@ -16,10 +16,10 @@ struct CreateOptions {
     std::optional<std::string> entrypoint;
     std::vector<std::string> environment, environment_files, labels, volumes, mounts, tmpfs, publish, expose,
         dns, dns_search, hosts, add_capabilities, drop_capabilities, security, devices, ulimits, sysctls,
-        groups, log_options;
+        groups, log_options, network_aliases;
     std::string user, working_directory, hostname, domainname, network, memory, memory_swap,
         memory_reservation, cpus, cpuset, cpuset_mems, shm_size, stop_signal, restart{"no"}, pid, ipc, uts,
-        cid_file, health_interval, health_timeout, health_start_period;
+        cid_file, address, health_interval, health_timeout, health_start_period;
     std::optional<std::string> health_command;
     std::int64_t health_retries = 0;
     std::int64_t pids = 0, stop_seconds = 10, oom_score = 0;

@@ -4,6 +4,7 @@
 #include "cli/instance/option_values.hpp"
 #include "cli/time_values.hpp"
 #include "image/privileges.hpp"
+#include "instance/network/networks.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -185,12 +186,12 @@ Result<void> add_network(const CreateOptions& options, const image::RunConfig& i
     if (settings.network.empty() || settings.network == "default") {
         settings.network = image::in_user_namespace() ? "user" : "bridge";
     }
-    const bool known = settings.network == "none" || settings.network == "host" ||
-                       settings.network == "bridge" || settings.network == "user" ||
-                       settings.network.starts_with("container:");
-    if (!known) {
-        return fail(fmt::format("there is no network '{}'", settings.network),
-                    "use bridge, user, none, host or container:NAME");
+    settings.network_aliases = options.network_aliases;
+    settings.network_address = options.address;
+    if (!instance::is_bridged(settings.network) &&
+        !(options.network_aliases.empty() && options.address.empty())) {
+        return fail("--network-alias and --ip are for networks of one's own",
+                    "make one (strata network create NAME) and use it: --network NAME");
     }
     for (const auto& text : options.publish) {
         auto port = parse_port(text);

@@ -2,7 +2,7 @@
 
 #include "cli/time_values.hpp"
 #include "instance/health.hpp"
-#include "instance/network/bridge.hpp"
+#include "instance/network/networks.hpp"
 #include "instance/network/user_mode.hpp"
 #include "instance/volumes.hpp"
 
@@ -212,20 +212,51 @@ json mounts_of(const Instances& instances, const Settings& settings) {
     return mounts;
 }
 
-json network_of(const Instance& instance) {
-    json network{{"IPAddress", ""}, {"IPPrefixLen", 0}, {"Gateway", ""}};
-    if (instance.alive() && instance.settings.network == "bridge") {
-        network = {{"IPAddress", instance.address},
-                   {"IPPrefixLen", instance::bridge_prefix},
-                   {"Gateway", instance::bridge_gateway()}};
-    } else if (instance.alive() && instance.settings.network == "user") {
-        network = {{"IPAddress", instance.address},
-                   {"IPPrefixLen", instance::user_prefix},
-                   {"Gateway", instance::user_gateway}};
+json endpoint_of(const instance::Endpoint& endpoint, const instance::Network& network,
+                 const Instance& instance) {
+    const bool is_up = instance.alive() && endpoint.address != 0;
+    auto names = endpoint.aliases;
+    if (!network.is_default()) {
+        names.push_back(instance.short_id());
     }
-    json settings = network;
-    settings["Ports"] = instance.alive() ? ports_of(instance.settings, true) : json::object();
-    settings["Networks"] = {{instance.settings.network, network}};
+    json result{{"NetworkID", network.id},
+                {"Aliases", endpoint.aliases},
+                {"DNSNames", names},
+                {"IPAddress", is_up ? instance::text_of(endpoint.address) : ""},
+                {"IPPrefixLen", is_up ? network.subnet.prefix : 0},
+                {"Gateway", is_up ? instance::text_of(network.gateway) : ""},
+                {"GlobalIPv6Address", ""}};
+    if (is_up && network.subnet6) {
+        result["GlobalIPv6Address"] = instance::text_of(address_in(network.subnet6, endpoint.address));
+    }
+    return result;
+}
+
+json network_of(const Instances& instances, const Instance& instance) {
+    json first{{"IPAddress", ""}, {"IPPrefixLen", 0}, {"Gateway", ""}};
+    json networks = json::object();
+    if (instance.alive() && instance.settings.network == "user") {
+        first = {{"IPAddress", instance.address},
+                 {"IPPrefixLen", instance::user_prefix},
+                 {"Gateway", instance::user_gateway}};
+    }
+    const auto endpoints = instance::endpoints_of(instances, instance);
+    for (const auto& endpoint : endpoints.value_or(std::vector<instance::Endpoint>{})) {
+        if (const auto network = instance::find_network(instances, endpoint.network)) {
+            networks[network->name] = endpoint_of(endpoint, *network, instance);
+            if (network->name == instance.settings.network) {
+                first = networks[network->name];
+            }
+        }
+    }
+    if (networks.empty()) {
+        networks[instance.settings.network] = first;
+    }
+    json settings{{"IPAddress", first["IPAddress"]},
+                  {"IPPrefixLen", first["IPPrefixLen"]},
+                  {"Gateway", first["Gateway"]},
+                  {"Ports", instance.alive() ? ports_of(instance.settings, true) : json::object()}};
+    settings["Networks"] = std::move(networks);
     return settings;
 }
 
@@ -278,7 +309,7 @@ json describe_container(const Instances& instances, const Instance& instance) {
             {"GraphDriver", root_of(instances, instance)},
             {"Mounts", mounts_of(instances, settings)},
             {"Config", config_of(settings)},
-            {"NetworkSettings", network_of(instance)}};
+            {"NetworkSettings", network_of(instances, instance)}};
 }
 
 } // namespace strata::cli

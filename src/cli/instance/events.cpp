@@ -1,4 +1,4 @@
-// strata events: what happens to containers and volumes.
+// strata events: what happens to containers, images, networks and volumes.
 #include "cli/instance/commands.hpp"
 #include "cli/instance/context.hpp"
 #include "cli/template.hpp"
@@ -28,14 +28,15 @@ struct Options {
     std::vector<std::string> filters;
 };
 
-constexpr std::array keys{"container", "event", "type", "image", "label", "volume"};
+constexpr std::array keys{"container", "event", "type", "image", "label", "network", "volume"};
 
 void define(CLI::App& command, Options& options) {
     command.add_option("--since", options.since, "Also those that happened from this time on")
         ->type_name("TIME");
     command.add_option("--until", options.until, "Up to this time, then end")->type_name("TIME");
     command.add_option("-f,--filter", options.filters, "Only those that fit; may be repeated")
-        ->type_name("container=NAME|event=ACTION|type=TYPE|image=IMAGE|label=KEY[=VALUE]|volume=NAME")
+        ->type_name(
+            "container=NAME|event=ACTION|type=TYPE|image=IMAGE|label=KEY[=VALUE]|network=NAME|volume=NAME")
         ->allow_extra_args(false);
     command.add_option("--format", options.format, "json, or a template as in '{{.Action}} {{.Actor.ID}}'")
         ->type_name("FORMAT");
@@ -67,6 +68,12 @@ bool fits(const Event& event, const std::string& key, const std::string& value) 
         return found != event.attributes.end() &&
                (equals == std::string::npos || found->second == value.substr(equals + 1));
     }
+    if (key == "network") {
+        return event.type == "network" && (event.subject.starts_with(value) || attribute("name") == value);
+    }
+    if (key == "image" && event.type == "image") {
+        return event.subject == value;
+    }
     return key == "type" ? event.type == value : attribute("image") == value;
 }
 
@@ -76,7 +83,7 @@ Result<void> check_filters(const std::vector<std::string>& filters) {
         if (equals == std::string::npos ||
             std::ranges::find(keys, std::string_view(filter).substr(0, equals)) == keys.end()) {
             return fail(fmt::format("filter '{}' is not known", filter),
-                        "use container=, event=, type=, image=, label= or volume=");
+                        "use container=, event=, type=, image=, label=, network= or volume=");
         }
     }
     return {};

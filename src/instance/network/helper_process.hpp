@@ -25,6 +25,8 @@ public:
 
     ~HelperProcess() { end(); }
 
+    explicit operator bool() const { return static_cast<bool>(process_); }
+
 private:
     void end();
 

@@ -23,7 +23,7 @@
 namespace strata::instance {
 namespace {
 
-constexpr auto table_name = "strata", chain_name = "postrouting";
+constexpr auto table_name = "strata";
 constexpr std::uint32_t source_nat_priority = 100;
 
 struct Free {
@@ -34,14 +34,34 @@ struct Free {
     void operator()(nftnl_rule* rule) const { nftnl_rule_free(rule); }
 };
 
-std::unique_ptr<nftnl_chain, Free> make_chain() {
+struct Chain {
+    std::string name;
+    const char* type;
+    std::uint32_t hook, priority;
+};
+
+Chain nat_chain(const std::string& bridge) {
+    return {"from-" + bridge, "nat", NF_INET_POST_ROUTING, source_nat_priority};
+}
+
+Chain filter_chain(const std::string& bridge) { return {"across-" + bridge, "filter", NF_INET_FORWARD, 0}; }
+
+std::unique_ptr<nftnl_chain, Free> make_chain(const Chain& which) {
     std::unique_ptr<nftnl_chain, Free> chain(nftnl_chain_alloc());
     nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TABLE, table_name);
-    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, chain_name);
-    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TYPE, "nat");
-    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_HOOKNUM, NF_INET_POST_ROUTING);
-    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_PRIO, source_nat_priority);
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, which.name.c_str());
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TYPE, which.type);
+    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_HOOKNUM, which.hook);
+    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_PRIO, which.priority);
     return chain;
+}
+
+std::unique_ptr<nftnl_rule, Free> empty_rule(const Chain& chain, std::uint32_t family) {
+    std::unique_ptr<nftnl_rule, Free> rule(nftnl_rule_alloc());
+    nftnl_rule_set_str(rule.get(), NFTNL_RULE_TABLE, table_name);
+    nftnl_rule_set_str(rule.get(), NFTNL_RULE_CHAIN, chain.name.c_str());
+    nftnl_rule_set_u32(rule.get(), NFTNL_RULE_FAMILY, family);
+    return rule;
 }
 
 void compare(nftnl_rule* rule, std::uint32_t operation, const void* data, std::uint32_t size) {
@@ -71,13 +91,52 @@ Sources sources(std::uint8_t family, std::uint32_t offset, std::span<const std::
     return result;
 }
 
-// ip saddr NETWORK/PREFIX oifname != BRIDGE masquerade
-std::unique_ptr<nftnl_rule, Free> make_rule(const Sources& sources, const std::string& bridge) {
-    std::unique_ptr<nftnl_rule, Free> rule(nftnl_rule_alloc());
-    nftnl_rule_set_str(rule.get(), NFTNL_RULE_TABLE, table_name);
-    nftnl_rule_set_str(rule.get(), NFTNL_RULE_CHAIN, chain_name);
-    nftnl_rule_set_u32(rule.get(), NFTNL_RULE_FAMILY, sources.family);
+// Compares the name of a packet's device: as a whole, or, for `size`, how it begins.
+void compare_device(nftnl_rule* rule, std::uint32_t key, std::uint32_t operation, const std::string& device,
+                    std::uint32_t size = IFNAMSIZ) {
+    nftnl_expr* name = nftnl_expr_alloc("meta");
+    nftnl_expr_set_u32(name, NFTNL_EXPR_META_KEY, key);
+    nftnl_expr_set_u32(name, NFTNL_EXPR_META_DREG, NFT_REG_1);
+    nftnl_rule_add_expr(rule, name);
+    std::array<char, IFNAMSIZ> text{};
+    device.copy(text.data(), text.size() - 1);
+    compare(rule, operation, text.data(), size);
+}
 
+void drop(nftnl_rule* rule) {
+    nftnl_expr* verdict = nftnl_expr_alloc("immediate");
+    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, NF_DROP);
+    nftnl_rule_add_expr(rule, verdict);
+}
+
+using Rules = std::vector<std::unique_ptr<nftnl_rule, Free>>;
+
+// iifname BRIDGE oifname != BRIDGE [oifname "strata*"] drop; of an internal one also what comes.
+Rules filter_rules(const std::string& bridge, std::uint32_t family, bool internal) {
+    const auto chain = filter_chain(bridge);
+    Rules rules;
+    rules.push_back(empty_rule(chain, family));
+    compare_device(rules.back().get(), NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
+    compare_device(rules.back().get(), NFT_META_OIFNAME, NFT_CMP_NEQ, bridge);
+    if (!internal) {
+        const std::string prefix = bridge_prefix;
+        compare_device(rules.back().get(), NFT_META_OIFNAME, NFT_CMP_EQ, prefix,
+                       static_cast<std::uint32_t>(prefix.size()));
+    }
+    drop(rules.back().get());
+    if (internal) {
+        rules.push_back(empty_rule(chain, family));
+        compare_device(rules.back().get(), NFT_META_IIFNAME, NFT_CMP_NEQ, bridge);
+        compare_device(rules.back().get(), NFT_META_OIFNAME, NFT_CMP_EQ, bridge);
+        drop(rules.back().get());
+    }
+    return rules;
+}
+
+// ip saddr NETWORK/PREFIX oifname != BRIDGE masquerade
+std::unique_ptr<nftnl_rule, Free> masquerade_rule(const Sources& sources, const std::string& bridge) {
+    auto rule = empty_rule(nat_chain(bridge), sources.family);
     const auto size = static_cast<std::uint32_t>(sources.network.size());
     nftnl_expr* source = nftnl_expr_alloc("payload");
     nftnl_expr_set_u32(source, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
@@ -96,14 +155,7 @@ std::unique_ptr<nftnl_rule, Free> make_rule(const Sources& sources, const std::s
     nftnl_rule_add_expr(rule.get(), masked);
     compare(rule.get(), NFT_CMP_EQ, sources.network.data(), size);
 
-    nftnl_expr* device = nftnl_expr_alloc("meta");
-    nftnl_expr_set_u32(device, NFTNL_EXPR_META_KEY, NFT_META_OIFNAME);
-    nftnl_expr_set_u32(device, NFTNL_EXPR_META_DREG, NFT_REG_1);
-    nftnl_rule_add_expr(rule.get(), device);
-    std::array<char, IFNAMSIZ> name{};
-    bridge.copy(name.data(), name.size() - 1);
-    compare(rule.get(), NFT_CMP_NEQ, name.data(), name.size());
-
+    compare_device(rule.get(), NFT_META_OIFNAME, NFT_CMP_NEQ, bridge);
     nftnl_rule_add_expr(rule.get(), nftnl_expr_alloc("masq"));
     return rule;
 }
@@ -148,41 +200,79 @@ private:
     mnl_nlmsg_batch* batch_;
 };
 
-// The chain is emptied and filled in one batch, so that it has the rule once, however many do this at one
-// time.
-Result<void> masquerade(const Sources& sources, const std::string& bridge) {
+void add_chain(Batch& batch, const Chain& which, const Rules& rules) {
+    const auto chain = make_chain(which);
+    const std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
+    nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
+    nftnl_rule_set_str(all.get(), NFTNL_RULE_CHAIN, which.name.c_str());
+    nftnl_chain_nlmsg_build_payload(batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE), chain.get());
+    batch.next();
+    nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_DELRULE, 0), all.get());
+    batch.next();
+    for (const auto& rule : rules) {
+        nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND), rule.get());
+        batch.next();
+    }
+}
+
+// The chains are emptied and filled in one batch, so that they have each rule once, however many do this at
+// one time.
+Result<void> need_rules_of(const Sources& sources, const std::string& bridge, bool internal) {
     const auto netlink = Netlink::open(NETLINK_NETFILTER);
     if (!netlink) {
         return std::unexpected(netlink.error());
     }
     const std::unique_ptr<nftnl_table, Free> table(nftnl_table_alloc());
     nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name);
-    const auto chain = make_chain();
-    const auto rule = make_rule(sources, bridge);
-    const std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
-    nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
-    nftnl_rule_set_str(all.get(), NFTNL_RULE_CHAIN, chain_name);
+    Rules masquerade;
+    if (!internal) {
+        masquerade.push_back(masquerade_rule(sources, bridge));
+    }
     Batch batch(sources.family);
     nftnl_table_nlmsg_build_payload(batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE), table.get());
     batch.next();
-    nftnl_chain_nlmsg_build_payload(batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE), chain.get());
-    batch.next();
-    nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_DELRULE, 0), all.get());
-    batch.next();
-    nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND), rule.get());
-    batch.next();
+    add_chain(batch, nat_chain(bridge), masquerade);
+    add_chain(batch, filter_chain(bridge), filter_rules(bridge, sources.family, internal));
     return batch.send(*netlink);
+}
+
+void remove_rules_of(std::uint8_t family, const std::string& bridge) {
+    const auto netlink = Netlink::open(NETLINK_NETFILTER);
+    if (!netlink) {
+        return;
+    }
+    for (const auto& which : {nat_chain(bridge), filter_chain(bridge)}) {
+        const std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
+        nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
+        nftnl_rule_set_str(all.get(), NFTNL_RULE_CHAIN, which.name.c_str());
+        const std::unique_ptr<nftnl_chain, Free> chain(nftnl_chain_alloc());
+        nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TABLE, table_name);
+        nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, which.name.c_str());
+        Batch batch(family);
+        nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_DELRULE, 0), all.get());
+        batch.next();
+        nftnl_chain_nlmsg_build_payload(batch.add(NFT_MSG_DELCHAIN, 0), chain.get());
+        batch.next();
+        static_cast<void>(batch.send(*netlink)); // where there is none
+    }
 }
 
 } // namespace
 
-Result<void> need_masquerade(Address network, unsigned prefix, const std::string& bridge) {
-    const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof network>>(htonl(network));
-    return masquerade(sources(NFPROTO_IPV4, offsetof(iphdr, saddr), bytes, prefix), bridge);
+Result<void> need_rules(const std::string& bridge, const Subnet& subnet, bool internal) {
+    const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof subnet.base>>(htonl(subnet.base));
+    return need_rules_of(sources(NFPROTO_IPV4, offsetof(iphdr, saddr), bytes, subnet.prefix), bridge,
+                         internal);
 }
 
-Result<void> need_masquerade(const Address6& network, unsigned prefix, const std::string& bridge) {
-    return masquerade(sources(NFPROTO_IPV6, offsetof(ip6_hdr, ip6_src), network, prefix), bridge);
+Result<void> need_rules(const std::string& bridge, const Subnet6& subnet, bool internal) {
+    return need_rules_of(sources(NFPROTO_IPV6, offsetof(ip6_hdr, ip6_src), subnet.base, subnet.prefix),
+                         bridge, internal);
+}
+
+void remove_rules(const std::string& bridge) {
+    remove_rules_of(NFPROTO_IPV4, bridge);
+    remove_rules_of(NFPROTO_IPV6, bridge);
 }
 
 } // namespace strata::instance

@@ -1,5 +1,7 @@
 #include "instance/network/netlink.hpp"
 
+#include "instance/network/subnet.hpp"
+
 #include <arpa/inet.h>
 #include <array>
 #include <bit>
@@ -10,6 +12,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <optional>
 #include <utility>
 
 namespace strata::instance {
@@ -22,6 +25,37 @@ ifinfomsg* put_link(nlmsghdr* message, unsigned index = 0) {
     link->ifi_family = AF_UNSPEC;
     link->ifi_index = static_cast<int>(index);
     return link;
+}
+
+// An attribute of a message behind its header of `size` bytes; null when there is none.
+const nlattr* find_attribute(const nlmsghdr* message, std::size_t size, std::uint16_t type) {
+    struct Search {
+        std::uint16_t type;
+        const nlattr* found;
+    } search{type, nullptr};
+
+    const auto look = [](const nlattr* attribute, void* data) {
+        auto& wanted = *static_cast<Search*>(data);
+        if (mnl_attr_get_type(attribute) == wanted.type) {
+            wanted.found = attribute;
+        }
+        return MNL_CB_OK;
+    };
+    mnl_attr_parse(message, static_cast<unsigned>(size), look, &search);
+    return search.found;
+}
+
+std::string text_attribute(const nlmsghdr* message, std::size_t size, std::uint16_t type) {
+    const auto* found = find_attribute(message, size, type);
+    return found != nullptr && mnl_attr_validate(found, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(found)
+                                                                                  : "";
+}
+
+std::optional<Address> address_attribute(const nlmsghdr* message, std::size_t size, std::uint16_t type) {
+    const auto* found = find_attribute(message, size, type);
+    return found != nullptr && mnl_attr_get_payload_len(found) == sizeof(Address)
+               ? std::optional<Address>(ntohl(mnl_attr_get_u32(found)))
+               : std::nullopt;
 }
 
 } // namespace
@@ -88,7 +122,8 @@ Result<void> Netlink::ask(std::uint16_t type, std::uint16_t flags, const std::fu
     return talk(message, message->nlmsg_len, sequence, sequence, what);
 }
 
-unsigned Netlink::index_of(const std::string& device) const {
+void Netlink::ask_for_link(const std::string& device,
+                           const std::function<void(const nlmsghdr*)>& look) const {
     alignas(nlmsghdr) std::array<char, 16384> buffer{};
     nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
     message->nlmsg_type = RTM_GETLINK;
@@ -97,18 +132,34 @@ unsigned Netlink::index_of(const std::string& device) const {
     put_link(message);
     mnl_attr_put_strz(message, IFLA_IFNAME, device.c_str());
     if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0) {
-        return 0;
+        return;
     }
     const auto got = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
     const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer.data());
-    if (got < static_cast<ssize_t>(sizeof(nlmsghdr) + sizeof(ifinfomsg)) ||
-        answer->nlmsg_type != RTM_NEWLINK) {
-        return 0;
+    if (got >= static_cast<ssize_t>(sizeof(nlmsghdr) + sizeof(ifinfomsg)) &&
+        answer->nlmsg_type == RTM_NEWLINK) {
+        look(answer);
     }
-    return static_cast<unsigned>(static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(answer))->ifi_index);
 }
 
-Result<void> Netlink::make_bridge(const std::string& name) const {
+unsigned Netlink::index_of(const std::string& device) const {
+    unsigned index = 0;
+    ask_for_link(device, [&](const nlmsghdr* answer) {
+        index =
+            static_cast<unsigned>(static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(answer))->ifi_index);
+    });
+    return index;
+}
+
+std::string Netlink::alias_of(const std::string& device) const {
+    std::string alias;
+    ask_for_link(device, [&](const nlmsghdr* answer) {
+        alias = text_attribute(answer, sizeof(ifinfomsg), IFLA_IFALIAS);
+    });
+    return alias;
+}
+
+Result<void> Netlink::make_bridge(const std::string& name, const std::string& alias) const {
     auto made = ask(
         RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
         [&](nlmsghdr* message) {
@@ -119,7 +170,66 @@ Result<void> Netlink::make_bridge(const std::string& name) const {
             mnl_attr_nest_end(message, info);
         },
         "make network bridge " + name);
-    return made || made.error().code == EEXIST ? Result<void>{} : made;
+    return !made ? made
+                 : ask(
+                       RTM_NEWLINK, 0,
+                       [&](nlmsghdr* message) {
+                           put_link(message);
+                           mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
+                           mnl_attr_put_strz(message, IFLA_IFALIAS, alias.c_str());
+                       },
+                       "name network bridge " + name);
+}
+
+Result<void> Netlink::dump(std::uint16_t type, const std::function<void(const nlmsghdr*)>& look) const {
+    alignas(nlmsghdr) std::array<char, 32768> buffer{};
+    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
+    message->nlmsg_type = type;
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    message->nlmsg_seq = sequence;
+    static_cast<rtgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtgenmsg)))->rtgen_family = AF_INET;
+    if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0) {
+        return fail_errno("look at", "the host's networks");
+    }
+    while (true) {
+        const auto got = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
+        if (got < 0) {
+            return fail_errno("look at", "the host's networks");
+        }
+        auto left = static_cast<int>(got);
+        for (const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer.data());
+             mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
+            if (answer->nlmsg_type == NLMSG_DONE || answer->nlmsg_type == NLMSG_ERROR) {
+                return {};
+            }
+            look(answer);
+        }
+    }
+}
+
+Result<std::vector<Subnet>> Netlink::used_subnets(unsigned except) const {
+    std::vector<Subnet> used;
+    const auto add = [&](std::optional<Address> address, unsigned prefix, unsigned device) {
+        if (address && prefix > 0 && prefix <= 32 && (except == 0 || device != except)) {
+            Subnet subnet{.base = *address, .prefix = prefix};
+            subnet.base &= ~subnet.mask();
+            used.push_back(subnet);
+        }
+    };
+    auto done = dump(RTM_GETADDR, [&](const nlmsghdr* answer) {
+        const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(answer));
+        add(address_attribute(answer, sizeof *header, IFA_LOCAL), header->ifa_prefixlen, header->ifa_index);
+    });
+    done = done ? dump(RTM_GETROUTE,
+                       [&](const nlmsghdr* answer) {
+                           const auto* header = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(answer));
+                           add(address_attribute(answer, sizeof *header, RTA_DST), header->rtm_dst_len,
+                               address_attribute(answer, sizeof *header, RTA_OIF)
+                                   .transform([](Address raw) { return htonl(raw); })
+                                   .value_or(0));
+                       })
+                : done;
+    return done ? Result<std::vector<Subnet>>(std::move(used)) : std::unexpected(done.error());
 }
 
 Result<void> Netlink::make_pair(const std::string& outside, const std::string& inside, int fd) const {
@@ -202,7 +312,7 @@ Result<void> Netlink::add_address(const std::string& name, const Address6& addre
 
 Result<void> Netlink::add_route(std::uint8_t family, std::span<const std::uint8_t> gateway,
                                 const std::string& what) const {
-    return ask(
+    auto added = ask(
         RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
         [&](nlmsghdr* message) {
             auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
@@ -214,6 +324,7 @@ Result<void> Netlink::add_route(std::uint8_t family, std::span<const std::uint8_
             mnl_attr_put(message, RTA_GATEWAY, gateway.size(), gateway.data());
         },
         what);
+    return added || added.error().code == EEXIST ? Result<void>{} : added;
 }
 
 Result<void> Netlink::add_default_route(Address gateway) const {

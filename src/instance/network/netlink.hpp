@@ -9,6 +9,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 struct mnl_socket;
 struct nlmsghdr;
@@ -19,6 +20,8 @@ namespace strata::instance {
 using Address = std::uint32_t;
 // An IPv6 address, as it is in packets.
 using Address6 = std::array<std::uint8_t, 16>;
+
+struct Subnet;
 
 [[nodiscard]] std::string text_of(Address address);
 [[nodiscard]] std::string text_of(const Address6& address);
@@ -36,8 +39,13 @@ public:
 
     // 0 when there is no such device.
     [[nodiscard]] unsigned index_of(const std::string& device) const;
-    // Makes a bridge; fine if it is there.
-    [[nodiscard]] Result<void> make_bridge(const std::string& name) const;
+    // The remark that was left at a device; "" when there is none.
+    [[nodiscard]] std::string alias_of(const std::string& device) const;
+    // Makes a bridge with a remark. EEXIST if there is a device of that name.
+    [[nodiscard]] Result<void> make_bridge(const std::string& name, const std::string& alias) const;
+    // The subnets that this host has addresses in or routes to, but for the default routes and what belongs
+    // to the device with the index `except`.
+    [[nodiscard]] Result<std::vector<Subnet>> used_subnets(unsigned except) const;
     // Makes two devices that are the ends of one line; the one called `inside` in the namespace `fd`.
     [[nodiscard]] Result<void> make_pair(const std::string& outside, const std::string& inside, int fd) const;
     [[nodiscard]] Result<void> remove_device(const std::string& name) const;
@@ -48,6 +56,7 @@ public:
     // The address is used at once: that nobody else has it is the caller's to know.
     [[nodiscard]] Result<void> add_address(const std::string& name, const Address6& address,
                                            unsigned prefix) const;
+    // Fine if there is one.
     [[nodiscard]] Result<void> add_default_route(Address gateway) const;
     [[nodiscard]] Result<void> add_default_route(const Address6& gateway) const;
 
@@ -57,6 +66,12 @@ public:
 
 private:
     explicit Netlink(mnl_socket* socket) : socket_(socket) {}
+
+    // Calls `look` with what the kernel knows of a device, if there is one.
+    void ask_for_link(const std::string& device, const std::function<void(const nlmsghdr*)>& look) const;
+    // Calls `look` with each message of the kernel's answer.
+    [[nodiscard]] Result<void> dump(std::uint16_t type,
+                                    const std::function<void(const nlmsghdr*)>& look) const;
 
     [[nodiscard]] Result<void> ask(std::uint16_t type, std::uint16_t flags,
                                    const std::function<void(nlmsghdr*)>& fill, const std::string& what) const;

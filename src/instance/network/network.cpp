@@ -2,11 +2,24 @@
 
 #include "image/privileges.hpp"
 #include "instance/network/bridge.hpp"
+#include "instance/network/name_server.hpp"
 #include "instance/network/user_mode.hpp"
 
 #include <fmt/format.h>
 
 namespace strata::instance {
+
+namespace {
+
+// Also one that was made without a network may have been connected to some.
+bool has_bridges(const Instances& instances, const Instance& instance) {
+    const auto& network = instance.settings.network;
+    return is_bridged(network) ||
+           (network == "none" &&
+            endpoints_of(instances, instance).value_or(std::vector<Endpoint>{}).size() > 0);
+}
+
+} // namespace
 
 Result<Connection> connect_network(const Instances& instances, const Instance& instance) {
     constexpr std::string_view other = "container:";
@@ -21,32 +34,40 @@ Result<Connection> connect_network(const Instances& instances, const Instance& i
                         "start it first (strata start)");
         }
         return Connection{.namespace_path = fmt::format("/proc/{}/ns/net", owner->pid),
-                          .address = owner->address};
+                          .address = owner->address,
+                          .addresses = {owner->address}};
     }
     if (network == "user") {
         return connect_user();
     }
-    if (network != "bridge") {
+    if (!has_bridges(instances, instance)) {
         return Connection{};
     }
-    auto bridge = connect_bridge(instances, instance);
+    auto bridge = connect_bridges(instances, instance);
     if (!bridge && bridge.error().code == EPERM && image::in_user_namespace()) {
         bridge.error().hint = "without root there is no bridge: use --network user";
     }
     return bridge;
 }
 
-Result<Connection> reconnect_network(const Instance& instance) {
+Result<Connection> reconnect_network(const Instances& instances, const Instance& instance) {
     if (instance.settings.network == "user") {
         return reconnect_user(instance.pid);
     }
-    return Connection{.address = instance.address};
+    Connection connection{.address = instance.address};
+    if (!has_bridges(instances, instance)) {
+        return connection;
+    }
+    auto names = serve_names_again(instances, instance);
+    if (!names) {
+        return std::unexpected(names.error());
+    }
+    connection.names = std::move(*names);
+    return connection;
 }
 
 void disconnect_network(const Instances& instances, const Instance& instance) {
-    if (instance.settings.network == "bridge") {
-        disconnect_bridge(instances, instance);
-    }
+    disconnect_bridges(instances, instance);
 }
 
 } // namespace strata::instance

@@ -93,6 +93,7 @@ Result<Connection> connect_in(const FileDescriptor& joined) {
     }
     return Connection{.namespace_path = fmt::format("/proc/{}/fd/{}", getpid(), space->get()),
                       .address = user_address,
+                      .addresses = {user_address},
                       .handle = std::move(*space),
                       .server = std::move(*stack)};
 }
