@@ -32,7 +32,8 @@ protected:
     }
 
     RegionUse& take(unsigned bytes, bool writes) {
-        uses_.push_back(std::make_unique<RegionUse>(RegionUse{.last = bytes - 1, .writes = writes}));
+        uses_.push_back(std::make_unique<RegionUse>(
+            RegionUse{.last = static_cast<std::uint16_t>(bytes - 1), .writes = writes}));
         EXPECT_TRUE(regions_->take(*uses_.back()));
         return *uses_.back();
     }

@@ -86,7 +86,10 @@ RegionUse* BlockCompiler::region_for(unsigned size, bool writes) {
 }
 
 RegionUse* BlockCompiler::new_region(unsigned size, bool writes) {
-    native_.regions.push_back({.last = size - 1, .view = view_, .writes = writes, .narrow = native_.narrow});
+    native_.regions.push_back({.last = static_cast<std::uint16_t>(size - 1),
+                               .view = view_,
+                               .writes = writes,
+                               .narrow = native_.narrow});
     RegionUse& use = native_.regions.back();
     if (!regions_.take(use)) {
         native_.regions.pop_back();
@@ -216,7 +219,7 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
         } else if (low != 0) {
             a.lea(a.rcx, a.ptr[a.rcx + static_cast<std::size_t>(low)]);
         }
-        a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&use));
+        a.mov(a.r14d, use.number);
         a.call(stubs_.fill_region(use));
         Label hit;
         a.jrcxz(hit);

@@ -93,8 +93,8 @@ struct NativeState {
     std::uint32_t flags = 0;                // AH as of LAHF, AL: OF
     std::uint32_t borrowed = 0;             // a byte: the flag that checks have borrowed
     std::uint32_t minus_one = ~0U, minus_two = ~1U;
-    // The place whose region was missed, and the linear address; 0: none, or it was filled since.
-    std::uint64_t missed = 0, missed_at = 0;
+    // The region that was missed, and the linear address. Regions::none: it was filled since.
+    std::uint64_t missed = Regions::none, missed_at = 0;
     std::array<std::uint64_t, 2> scratch{};  // of stubs
     std::array<std::uint64_t, 8> pointers{}; // host addresses of what a trace has checked
     std::array<std::uint64_t, 16> kept{};    // host registers around calls of C++ that want no guest's

@@ -151,7 +151,10 @@ bool HostStep::call(HostState& state) {
     }
     forget_scratch(state);
     if (stub != stubs.load_vectors) {
-        const unsigned region = reinterpret_cast<const RegionUse*>(*argument)->number;
+        const auto region = static_cast<unsigned>(*argument);
+        if (!uses_.contains(region)) {
+            throw Wrong{"fills a region that is none of the trace's"};
+        }
         refill(state, region);
         state.missed.insert(region);
         state.registers[host_rcx] = symbols_.value(Kind::filled, region);

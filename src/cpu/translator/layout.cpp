@@ -62,6 +62,7 @@ StateLayout::StateLayout(Frame& frame) {
         pointers[i] = at(native.pointers[i]);
     }
     regions = at(native.regions.regions);
+    fills = at(native.regions.fills);
     filled = at(native.regions.filled);
     filled_end = at(native.regions.filled_end);
     list_bits = at(native.regions.list_bits);

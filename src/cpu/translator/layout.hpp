@@ -45,7 +45,7 @@ struct StateLayout {
     int all_but_if, all_but_interrupt, arithmetic_flags, upper_half;
     int host_rsp, entry, resume, exit_link, target, operand, index_mask, page_mask, jump_mask;
     int vectors_in_memory, vectors_unusable, flags, borrowed, minus_one, minus_two;
-    int missed, missed_at, filled, filled_end, list_bits, both_lists, sign;
+    int missed, missed_at, regions, fills, filled, filled_end, list_bits, both_lists, sign;
     std::array<int, 2> scratch, limited;
     int kept;
     int end; // of all state
@@ -59,7 +59,7 @@ private:
         return tlb + static_cast<int>(static_cast<unsigned>(view) * sizeof(interpreter::TlbSet));
     }
 
-    int tlb, read_tags_in_set, write_tags_in_set, addends_in_set, physicals_in_set, regions;
+    int tlb, read_tags_in_set, write_tags_in_set, addends_in_set, physicals_in_set;
 };
 
 // Of a Region's members, in it.

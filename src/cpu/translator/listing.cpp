@@ -17,7 +17,7 @@ namespace {
 
 std::uint64_t nothing(interpreter::Cpu*, const Site*) { return 0; }
 
-std::uint64_t no_region(interpreter::Cpu*, RegionUse*) { return 0; }
+std::uint64_t no_region(interpreter::Cpu*, std::uint64_t) { return 0; }
 
 // Disassembles host code with names instead of addresses.
 class Disassembly {

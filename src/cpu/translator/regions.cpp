@@ -29,8 +29,8 @@ bool Regions::take(RegionUse& use) {
     if (taken_ == capacity) {
         return false;
     }
-    use.until_growth = first_growth;
     use.number = taken_++;
+    fills[use.number] = {.last = use.last, .until_growth = first_growth};
     uses_[use.number] = &use;
     regions[use.number].physical = 0;
     regions[use.number].drop();
@@ -38,7 +38,7 @@ bool Regions::take(RegionUse& use) {
 }
 
 void Regions::clear() {
-    taken_ = 0;
+    taken_ = none + 1;
     filled_end = {0, capacity};
 }
 
@@ -84,7 +84,7 @@ void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
         first -= memory::page_size;
     }
     const std::uint64_t size = end - first;
-    use.until_growth = size > memory::page_size ? next_growth : after_no_growth;
+    fills[use.number].until_growth = size > memory::page_size ? next_growth : after_no_growth;
     if (size <= use.last) {
         return;
     }

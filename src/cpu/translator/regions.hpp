@@ -32,14 +32,20 @@ struct Region {
     void drop() { *this = {std::uint64_t{0} - nowhere, ~std::uint64_t{0}, 0, physical & lists}; }
 };
 
-// What is fixed about a place of access.
-struct RegionUse {
-    std::uint32_t region = 0;       // the Region's distance from the processor's state, in bytes
-    std::uint32_t number = 0;       // and its place in Regions::regions
-    std::uint32_t last = 0;         // bytes of an access, minus 1
+// What a miss needs to know of a place. All of them lie together: a miss is costly enough without one in the
+// host's caches.
+struct RegionFill {
+    std::uint16_t last = 0;         // RegionUse's
+    std::uint16_t hopeless = 0;     // of a check that accesses share: whether it fails for good
     std::uint32_t until_growth = 0; // fillings with one page before it is looked for more
-    // Of a check that accesses share: how often it has failed in a row; and whether that is for good.
-    std::uint32_t failures = 0, hopeless = 0;
+};
+
+// A place of access.
+struct RegionUse {
+    std::uint32_t region = 0;   // the Region's distance from the processor's state, in bytes
+    std::uint32_t number = 0;   // and its place in Regions::regions
+    std::uint16_t last = 0;     // bytes of an access, minus 1
+    std::uint16_t failures = 0; // of a check that accesses share: how often in a row
     interpreter::DataView view{};
     bool writes = false;
     bool narrow = false; // of 32-bit code: addresses from 4 GiB on are not its own
@@ -48,11 +54,15 @@ struct RegionUse {
 class Regions final : public interpreter::TlbObserver {
 public:
     static constexpr unsigned capacity = 1 << 17;
+    static constexpr std::uint64_t none = 0; // the number of no region
 
     // A new empty region for `use`, which outlives it and learns its number. False: all are taken.
     [[nodiscard]] bool take(RegionUse& use);
     // All are free again.
     void clear();
+
+    // Whose region a number is.
+    [[nodiscard]] RegionUse& use_of(std::uint64_t number) { return *uses_[number]; }
 
     // Whether an access at `linear` lies in the place's region.
     [[nodiscard]] bool holds(const RegionUse& use, std::uint64_t linear) const;
@@ -69,6 +79,7 @@ public:
 
     // ---- for translated code ----
     std::array<Region, capacity> regions;
+    std::array<RegionFill, capacity> fills;
     // Those that were filled in, each once at most in a list: in list 1 if all of it is global and in the
     // upper half of the linear addresses, where kernels are, else in list 0. What was filled anew may be in
     // both.
@@ -87,7 +98,7 @@ private:
     void drop_list(unsigned number);
 
     std::array<RegionUse*, capacity> uses_;
-    unsigned taken_ = 0;
+    unsigned taken_ = none + 1;
     std::uint64_t drops_ = 0;
 };
 

@@ -45,7 +45,7 @@ std::string StateNames::of(std::int64_t distance) const {
     constexpr std::array members{"minus_base", "minus_limit", "addend", "physical"};
     constexpr std::int64_t region_bytes = sizeof(Region), member_bytes = sizeof(Region::addend);
     if (in_regions >= 0 && in_regions < std::int64_t{Regions::capacity} * region_bytes) {
-        return fmt::format("region{}.{}", in_regions / region_bytes,
+        return fmt::format("region{}.{}", in_regions / region_bytes - 1, // 0 is none
                            members[in_regions % region_bytes / member_bytes]);
     }
     const std::int64_t in_ids = distance - layout_.fetch_ids[0];

@@ -168,6 +168,12 @@ private:
     // Within a called stub: the state is above the return address.
     [[nodiscard]] Xbyak::Address below(int offset) const { return a.state(offset + 8); }
 
+    // Of the region with that number.
+    [[nodiscard]] Xbyak::RegExp fill_of(const Reg64& number) const {
+        static_assert(sizeof(RegionFill) == 8);
+        return a.rsp + number * 8 + static_cast<std::size_t>(layout.fills + 8);
+    }
+
     // The address that an instruction adds up may have to be reduced modulo 2^32: the interpreter's work.
     void return_if_not_narrow() {
         Label narrow;
@@ -188,7 +194,7 @@ private:
             return_if_not_narrow();
         }
         a.pext(a.r15, a.rcx, below(layout.index_mask));
-        a.mov(a.r14d, a.dword[a.r14 + offsetof(RegionUse, last)]);
+        a.movzx(a.r14d, a.word[fill_of(a.r14) + offsetof(RegionFill, last)]);
         a.lea(a.rcx, a.ptr[a.rcx + a.r14]);
         a.mov(a.r14, in_set(tags));
         a.pext(a.rcx, a.rcx, below(layout.page_mask));
@@ -198,11 +204,11 @@ private:
         a.L(hit);
         a.pdep(a.r14, a.r14, below(layout.page_mask)); // minus the page's address
         a.mov(a.rcx, below(layout.missed));
-        a.mov(a.ecx, a.dword[a.rcx + offsetof(RegionUse, region)]);
-        a.lea(a.rcx, a.ptr[a.rsp + a.rcx + 8]);
+        a.lea(a.rcx, a.ptr[a.rcx * (sizeof(Region) / 8)]);
+        a.lea(a.rcx, a.ptr[a.rsp + a.rcx * 8 + layout.regions + 8]);
         a.mov(a.qword[a.rcx + region_minus_base], a.r14);
         a.mov(a.r14, below(layout.missed));
-        a.mov(a.r14d, a.dword[a.r14 + offsetof(RegionUse, last)]);
+        a.movzx(a.r14d, a.word[fill_of(a.r14) + offsetof(RegionFill, last)]);
         a.lea(a.r14, a.ptr[a.r14 - static_cast<int>(memory::page_size)]);
         a.mov(a.qword[a.rcx + region_minus_limit], a.r14);
         a.mov(a.r14, in_set(layout.addends(view)));
@@ -239,9 +245,9 @@ private:
         a.lea(a.r15, a.ptr[a.r15 + a.rcx]);
         a.mov(a.qword[a.r14 + region_physical], a.r15);
         a.mov(a.r15, below(layout.missed));
-        a.mov(a.ecx, a.dword[a.r15 + offsetof(RegionUse, until_growth)]);
+        a.mov(a.ecx, a.dword[fill_of(a.r15) + offsetof(RegionFill, until_growth)]);
         a.lea(a.ecx, a.ptr[a.rcx - 1]);
-        a.mov(a.dword[a.r15 + offsetof(RegionUse, until_growth)], a.ecx);
+        a.mov(a.dword[fill_of(a.r15) + offsetof(RegionFill, until_growth)], a.ecx);
         a.jrcxz(grow);
         a.mov(a.r14, a.qword[a.r14 + region_addend]);
         a.mov(a.ecx, 0);
@@ -252,7 +258,7 @@ private:
     }
 
     // What C++ does with the region that was missed; its result is in R14.
-    void call_for_region(std::uint64_t (*service)(interpreter::Cpu*, RegionUse*)) {
+    void call_for_region(std::uint64_t (*service)(interpreter::Cpu*, std::uint64_t)) {
         Label loaded;
         a.pop(a.state(layout.resume));
         save_registers_to(layout.kept); // the trace may have others in them than usual
@@ -285,7 +291,7 @@ private:
     void emit_walk_region() {
         Label worth_it;
         a.mov(a.rcx, below(layout.missed));
-        a.mov(a.ecx, a.dword[a.rcx + offsetof(RegionUse, hopeless)]);
+        a.movzx(a.ecx, a.word[fill_of(a.rcx) + offsetof(RegionFill, hopeless)]);
         a.jrcxz(worth_it);
         a.ret();
         a.L(worth_it);

@@ -18,8 +18,8 @@ struct Stubs {
     // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction.
     const std::uint8_t* load_vectors = nullptr;
 
-    // Called with rCX = linear address, R14 = RegionUse*: if the TLB has the page, it fills the region and
-    // returns rCX = 0, R14 = the addend. Uses R15; changes no flags.
+    // Called with rCX = linear address, R14 = RegionUse::number: if the TLB has the page, it fills the region
+    // and returns rCX = 0, R14 = the addend. Uses R15; changes no flags.
     [[nodiscard]] const std::uint8_t* fill_region(const RegionUse& use) const {
         return fill_regions[use.narrow][static_cast<unsigned>(use.view)][use.writes];
     }
@@ -34,8 +34,9 @@ struct Stubs {
 struct Services {
     // Where translated code goes on, or one of the constants below.
     std::uint64_t (*interpret)(interpreter::Cpu*, const Site*);
-    std::uint64_t (*grow_region)(interpreter::Cpu*, RegionUse*); // returns the addend
-    std::uint64_t (*walk_region)(interpreter::Cpu*, RegionUse*); // returns 0 if the region holds the access
+    // Of the region by its number.
+    std::uint64_t (*grow_region)(interpreter::Cpu*, std::uint64_t); // returns the addend
+    std::uint64_t (*walk_region)(interpreter::Cpu*, std::uint64_t); // returns 0 if it holds the access
 };
 
 inline constexpr std::uint64_t go_on_behind = 0, leave_translated_code = 1;

@@ -100,8 +100,8 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
         translator.look_at_segments();
         leave |= !translator.flat() || wrapped(stack, cpu->regs[x86::rsp]);
     }
-    if (native.missed != 0) { // now the TLB has it
-        grow_region(cpu, reinterpret_cast<RegionUse*>(std::exchange(native.missed, 0)));
+    if (native.missed != Regions::none) { // now the TLB has it
+        grow_region(cpu, std::exchange(native.missed, Regions::none));
     }
     const std::uint64_t next = leave ? translator.next_target() : go_on_behind;
     native.flags = pack_flags(cpu->flags.arithmetic());
@@ -109,38 +109,40 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     return next;
 }
 
-std::uint64_t Translator::grow_region(Cpu* cpu, RegionUse* use) {
+std::uint64_t Translator::grow_region(Cpu* cpu, std::uint64_t number) {
     auto& translator = *static_cast<Translator*>(cpu->accelerator_);
     NativeState& native = translator.frame_.native;
     translator.statistics_.add(Statistics::region_fills);
-    native.regions.fill(*use, cpu->tlb_.data(static_cast<unsigned>(use->view)), native.missed_at);
-    return native.regions.regions[use->number].addend;
+    RegionUse& use = native.regions.use_of(number);
+    native.regions.fill(use, cpu->tlb_.data(static_cast<unsigned>(use.view)), native.missed_at);
+    return native.regions.regions[number].addend;
 }
 
 // Looks ahead of the accesses without a trace in the guest: only what was accessed before is filled in.
-std::uint64_t Translator::walk_region(Cpu* cpu, RegionUse* use) {
-    constexpr std::uint32_t most_failures = 16;
+std::uint64_t Translator::walk_region(Cpu* cpu, std::uint64_t number) {
+    constexpr std::uint16_t most_failures = 16;
     auto& translator = *static_cast<Translator*>(cpu->accelerator_);
     NativeState& native = translator.frame_.native;
     translator.statistics_.add(Statistics::page_walks);
+    RegionUse& use = native.regions.use_of(number);
     const std::uint64_t linear = native.missed_at;
     // Who goes through memory (the page before was accessed lately) gets some pages at once.
     const std::uint64_t before = linear - memory::page_size;
     const bool goes_on =
-        cpu->tlb_.data(static_cast<unsigned>(use->view)).at(before).read_tag == interpreter::tag_of(before);
+        cpu->tlb_.data(static_cast<unsigned>(use.view)).at(before).read_tag == interpreter::tag_of(before);
     std::uint64_t page = linear;
     const std::uint64_t end = linear + (goes_on ? 16 : 1) * memory::page_size;
-    while (use->view != DataView::never && page != end && (!use->narrow || page < end_of_narrow) &&
-           cpu->fill_ahead(page, use->view)) {
+    while (use.view != DataView::never && page != end && (!use.narrow || page < end_of_narrow) &&
+           cpu->fill_ahead(page, use.view)) {
         page += memory::page_size;
     }
-    grow_region(cpu, use);
-    native.missed = 0;
-    if (native.regions.holds(*use, native.missed_at)) {
-        use->failures = 0;
+    grow_region(cpu, number);
+    native.missed = Regions::none;
+    if (native.regions.holds(use, native.missed_at)) {
+        use.failures = 0;
         return 0;
     }
-    use->hopeless = ++use->failures > most_failures ? 1 : 0;
+    native.regions.fills[number].hopeless = ++use.failures > most_failures ? 1 : 0;
     return 1;
 }
 

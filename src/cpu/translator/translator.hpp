@@ -44,8 +44,8 @@ public:
 
 private:
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
-    static std::uint64_t grow_region(interpreter::Cpu* cpu, RegionUse* use);
-    static std::uint64_t walk_region(interpreter::Cpu* cpu, RegionUse* use);
+    static std::uint64_t grow_region(interpreter::Cpu* cpu, std::uint64_t number);
+    static std::uint64_t walk_region(interpreter::Cpu* cpu, std::uint64_t number);
     [[nodiscard]] std::uint64_t next_target();
 
     [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
