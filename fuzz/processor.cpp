@@ -2,6 +2,7 @@
 
 #include "base/bits.hpp"
 #include "base/bytes.hpp"
+#include "base/thread_time.hpp"
 #include "cpu/x86/registers.hpp"
 
 #include <algorithm>
@@ -9,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <fmt/format.h>
 #include <optional>
 #include <span>
@@ -31,12 +31,6 @@ void require(bool condition, std::string_view what) {
 std::uint64_t mix(std::uint64_t value) {
     value *= 0x9E37'79B9'7F4A'7C15;
     return value ^ value >> 31;
-}
-
-std::int64_t thread_time() {
-    timespec time{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
 } // namespace
@@ -187,13 +181,13 @@ void Processor::start(const ProcessorStart& start) {
 
 // The watchdog goes by the wall; what counts is the processor time that the run itself took.
 cpu::Exit Processor::run_watched(std::chrono::milliseconds most) {
-    const std::int64_t begin = thread_time();
+    const auto begin = thread_time();
     cpu::Exit exit{};
     do {
         runs_.fetch_add(1);
         exit = vcpu_->run();
         runs_.fetch_add(1);
-    } while (exit == cpu::Exit::requested && thread_time() - begin < std::chrono::nanoseconds(most).count());
+    } while (exit == cpu::Exit::requested && thread_time() - begin < most);
     return exit;
 }
 

@@ -28,6 +28,7 @@ public:
 private:
     Guest(std::unique_ptr<memory::GuestMemory> memory, std::unique_ptr<cpu::Bus> bus);
     void load_memory(const TestCase& input);
+    cpu::Exit run_watched();
     void store_page(unsigned arena_page, const void* from);
 
     Clock clock_;
