@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS instances (
     pid INTEGER NOT NULL, pid_start INTEGER NOT NULL, exit_code INTEGER NOT NULL, error TEXT NOT NULL,
     created INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL, restarts INTEGER NOT NULL,
     address TEXT NOT NULL, stopped INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS to_be_removed ON instances (status) WHERE json_extract(settings, '$.auto_remove');
 CREATE TABLE IF NOT EXISTS networks (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, settings TEXT NOT NULL,
     created INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS endpoints (network TEXT NOT NULL, instance TEXT NOT NULL, aliases TEXT NOT NULL,
@@ -177,9 +178,11 @@ Result<std::vector<Instance>> Instances::list() const {
 }
 
 Result<Instance> Instances::find(const std::string& text) const {
-    auto rows = database_.prepare(
-        fmt::format("SELECT {} FROM instances WHERE name = ? OR id = ? OR substr(id, 1, ?) = ?", columns));
-    rows.bind(text).bind(text).bind(static_cast<std::int64_t>(text.size())).bind(text);
+    // Each by an index: there may be many. IDs are hexadecimal, so that 'g' is behind all that begin so.
+    auto rows = database_.prepare(fmt::format(
+        "SELECT {} FROM instances WHERE name = ? UNION SELECT {} FROM instances WHERE id >= ? AND id < ?",
+        columns, columns));
+    rows.bind(text).bind(text).bind(text + "g");
     auto found = select(rows);
     if (!found) {
         return std::unexpected(found.error());

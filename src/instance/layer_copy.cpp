@@ -4,6 +4,7 @@
 #include "base/file_descriptor.hpp"
 #include "base/remove_tree.hpp"
 #include "image/store/unpacked.hpp"
+#include "instance/copy_changes.hpp"
 #include "instance/owner_lock.hpp"
 #include "instance/root_filesystem.hpp"
 
@@ -40,6 +41,7 @@ Result<void> copy_layers(const Instances& instances, const Instance& instance) {
     auto done = remove_tree(half); // of one who was killed
     done = done ? make_directories(half, 0755) : done;
     done = done ? unpack_into(instances, instance, half) : done;
+    done = done ? list_files(half, list_of_copy(instances, instance)) : done;
     if (done && rename(half.c_str(), whole.c_str()) != 0) {
         done = fail_errno("make", whole);
     }

@@ -185,9 +185,9 @@ Result<void> remove_instance(const Instances& instances, const Instance& instanc
 }
 
 void remove_abandoned(const Instances& instances) {
-    auto rows = instances.database().prepare("SELECT id FROM instances WHERE status <> ? "
+    auto rows = instances.database().prepare("SELECT id FROM instances WHERE status = ? "
                                              "AND json_extract(settings, '$.auto_remove')");
-    rows.bind(static_cast<std::int64_t>(Status::created));
+    rows.bind(static_cast<std::int64_t>(Status::exited));
     std::vector<std::string> ids;
     while (rows.step().value_or(false)) {
         ids.push_back(rows.text());

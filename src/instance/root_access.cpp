@@ -224,29 +224,39 @@ Result<void> archive_in(int root, image::Source source, const std::string& targe
                                   .devices = !image::in_user_namespace()});
 }
 
-Result<void> knows_changes(const Instances& instances, const Instance& instance) {
+Result<void> knows_changes(const Instance& instance) {
     if (!instance.settings.rootfs.empty()) {
         return fail(
             fmt::format("container {} runs in a directory of the host, which has no image to compare with",
                         instance.name));
     }
-    if (is_copied(instances, instance)) {
-        return fail(fmt::format("the files of container {} are a copy of its image, since this host has no "
-                                "overlayfs for them: what was changed is not known",
-                                instance.name),
-                    "strata export writes all of them");
-    }
     return {};
 }
 
-Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,
-                                                          const Instance& instance) {
-    if (auto known = knows_changes(instances, instance); !known) {
+Result<Changes> changes(const Instances& instances, const Instance& instance) {
+    if (auto known = knows_changes(instance); !known) {
         return std::unexpected(known.error());
+    }
+    if (is_copied(instances, instance)) {
+        return compare_files(copy_of_layers(instances, instance), list_of_copy(instances, instance));
     }
     Comparison comparison(instance.settings.layers);
     comparison.compare(instances.path(instance, "upper"), "", false);
     return std::move(comparison.found);
+}
+
+Result<void> archive_changes(const Instances& instances, const Instance& instance, image::TarWriter& tar) {
+    const bool copied = is_copied(instances, instance);
+    const auto path = copied ? copy_of_layers(instances, instance) : instances.path(instance, "upper");
+    const FileDescriptor directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) {
+        return fail_errno("open directory", path);
+    }
+    if (!copied) {
+        return image::archive_tree(directory.get(), tar);
+    }
+    const auto found = changes(instances, instance);
+    return found ? image::archive_changes(directory.get(), *found, tar) : std::unexpected(found.error());
 }
 
 } // namespace strata::instance

@@ -5,6 +5,7 @@
 #include "base/file_descriptor.hpp"
 #include "image/layer/archive_reader.hpp"
 #include "image/layer/tar_writer.hpp"
+#include "instance/copy_changes.hpp"
 #include "instance/instances.hpp"
 
 namespace strata::instance {
@@ -25,11 +26,12 @@ namespace strata::instance {
 // Unpacks an archive, compressed or not, into a directory of the container, which is there.
 [[nodiscard]] Result<void> archive_in(int root, image::Source source, const std::string& target);
 
-// That what a container changed in its image's files is known: where its layers were copied it is not.
-[[nodiscard]] Result<void> knows_changes(const Instances& instances, const Instance& instance);
+// That what a container changed in its image's files can be told: in a plain directory it cannot.
+[[nodiscard]] Result<void> knows_changes(const Instance& instance);
 
-// What the container changed in its image's files: "A /new", "C /changed", "D /gone".
-[[nodiscard]] Result<std::vector<std::pair<char, std::string>>> changes(const Instances& instances,
-                                                                        const Instance& instance);
+// What the container changed in its image's files, and the same as a layer's archive.
+[[nodiscard]] Result<Changes> changes(const Instances& instances, const Instance& instance);
+[[nodiscard]] Result<void> archive_changes(const Instances& instances, const Instance& instance,
+                                           image::TarWriter& tar);
 
 } // namespace strata::instance

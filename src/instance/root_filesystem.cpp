@@ -96,6 +96,10 @@ std::string copy_of_layers(const Instances& instances, const Instance& instance)
     return instances.path(instance, "flat");
 }
 
+std::string list_of_copy(const Instances& instances, const Instance& instance) {
+    return instances.path(instance, "flat.list");
+}
+
 bool is_copied(const Instances& instances, const Instance& instance) {
     return access(copy_of_layers(instances, instance).c_str(), F_OK) == 0;
 }

@@ -16,8 +16,10 @@ namespace strata::instance {
 
 inline constexpr int needs_copy = EOPNOTSUPP;
 
-// Where the copy of an instance's layers is, and whether there is one.
+// Where the copy of an instance's layers is, and the list of its files as they were (copy_changes.hpp);
+// whether there is one.
 [[nodiscard]] std::string copy_of_layers(const Instances& instances, const Instance& instance);
+[[nodiscard]] std::string list_of_copy(const Instances& instances, const Instance& instance);
 [[nodiscard]] bool is_copied(const Instances& instances, const Instance& instance);
 
 // Unmounts what is mounted at an instance's root/, if anything is.

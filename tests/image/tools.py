@@ -46,7 +46,7 @@ class Host:
         self.directory = Path(tempfile.mkdtemp(prefix="strata-image-"))
         self.store = self.directory / "store"
         self.settings = {"stall_seconds": 30}
-        self.environment = {**os.environ, "HOME": str(self.directory), "STRATA_STORE": str(self.store),
+        self.environment = {**os.environ, "HOME": str(self.directory), "STRATA_STORE": str(self.store), "STRATA_STATE": str(self.directory / "state"),
                             "DOCKER_CONFIG": str(self.directory / "docker"), "SOURCE_DATE_EPOCH": "1700000000",
                             "STRATA_REGISTRIES": str(self.directory / "registries.json")}
         for name in ("XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

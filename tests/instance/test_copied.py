@@ -48,11 +48,23 @@ class Copied(ContainerTest):
         self.assertEqual(self.strata("logs", name), "image\nagain\n")
         self.strata("cp", f"{name}:/etc/kept", self.host / "out")
         self.assertEqual((self.host / "out").read_text(), "again\n")
-        for verb in (["diff", name], ["commit", name, "box:mine"]):
-            self.assertIn("are a copy of its image", self.host.refused(*verb))
         self.strata("export", "-o", self.host / "flat.tar", name)
         with tarfile.open(self.host / "flat.tar") as archive:
             self.assertEqual(archive.extractfile("etc/kept").read(), b"again\n")
+
+    def test_diff_and_commit(self):
+        name = self.start_box("sh", "-c", "echo more >> /etc/kept; rm /bin/ls; rm -r /home; mkdir /new; ln -s kept /etc/link; "
+                              "echo n > /new/file; ln /new/file /new/again; chmod 700 /root; cat /etc/passwd > /dev/null")
+        self.strata("wait", name)
+        seen = self.strata("diff", name).splitlines()
+        for line in ("C /etc", "C /etc/kept", "A /etc/link", "D /bin/ls", "D /home", "A /new", "A /new/file", "A /new/again", "C /root"):
+            self.assertIn(line, seen)
+        self.assertFalse([line for line in seen if line.endswith(("/etc/passwd", "/bin/busybox"))])
+        self.strata("commit", "-m", "mine", name, "box:mine")
+        seen = self.strata("run", "--rm", "--network", "none", "box:mine", "sh", "-c",
+                           "cat /etc/kept /etc/link /new/again; ls -d /bin/ls /home; stat -c %a /root; true").splitlines()
+        self.assertEqual(seen, ["image", "more", "image", "more", "n", "700"])
+        self.assertIn("mine", self.strata("history", "box:mine"))
 
     def test_a_copy_that_was_broken_off_is_made_again(self):
         name = self.strata("create", "--network", "none", "box", "sh", "-c", "ls /; cat /etc/kept").strip()

@@ -49,6 +49,19 @@ class Stats(ContainerTest):
         self.assertIn("no container 'absent'", self.host.refused("stats", "--no-stream", "absent", "too"))
 
 
+class ImageEvents(ContainerTest):
+    def test_of_images(self):
+        self.run_box("true") # there is a state
+        self.strata("tag", "box", "other:2")
+        self.strata("save", "-o", self.host / "box.tar", "box")
+        self.strata("rmi", "other:2")
+        self.strata("load", "-i", self.host / "box.tar")
+        seen = self.strata("events", "--since", "1h", "--until", "0s", "--filter", "type=image", "--format", "{{.Action}} {{.Actor.ID}}")
+        self.assertEqual(seen.splitlines(), ["tag other:2", "save box:latest", "untag other:2", "load box:latest"])
+        self.assertEqual(self.strata("events", "--since", "1h", "--until", "0s", "--filter", "image=other:2", "--format", "{{.Action}}").split(),
+                         ["tag", "untag"])
+
+
 class Events(ContainerTest):
     def past(self, *arguments, form="{{.Type}} {{.Action}}"):
         return self.strata("events", "--since", "1h", "--until", "0s", "--format", form, *arguments).splitlines()

@@ -1,19 +1,28 @@
 #include "cli/image/context.hpp"
 
 #include "base/error.hpp"
+#include "instance/events.hpp"
 #include "instance/instances.hpp"
 #include "instance/rootless/user_namespace.hpp"
 
 #include <cstdlib>
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace strata::cli {
 
+namespace {
+
+std::string state_directory() {
+    const char* state = std::getenv("STRATA_STATE");
+    return state != nullptr && *state != '\0' ? state : instance::Instances::default_directory();
+}
+
+} // namespace
+
 Result<Images> open_images(const std::string& directory) {
     // Layers have files of subordinate IDs. Where users get no namespaces there are none.
-    const char* state = std::getenv("STRATA_STATE");
-    static_cast<void>(instance::enter_user_namespace(
-        state != nullptr && *state != '\0' ? state : instance::Instances::default_directory()));
+    static_cast<void>(instance::enter_user_namespace(state_directory()));
     auto settings = image::Settings::load();
     if (!settings) {
         return std::unexpected(settings.error());
@@ -23,6 +32,16 @@ Result<Images> open_images(const std::string& directory) {
         return std::unexpected(store.error());
     }
     return Images{std::move(*store), std::move(*settings)};
+}
+
+void tell_of_image(const std::string& image, const char* action) {
+    const auto path = state_directory() + "/state.db";
+    if (access(path.c_str(), F_OK) != 0) {
+        return; // nobody watches
+    }
+    if (const auto database = instance::Database::open(path, "")) {
+        instance::record_image_event(*database, image, action);
+    }
 }
 
 std::string shown_name(const Images& images, const image::ImageEntry& entry) {

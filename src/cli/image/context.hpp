@@ -27,6 +27,9 @@ struct Images {
 // The ID of the image that an entry stands for on this host, else of the first it has.
 [[nodiscard]] Result<image::Image> shown_image(const Images& images, const image::ImageEntry& entry);
 
+// Tells those who watch the events of containers what was done to an image, where there is such a state.
+void tell_of_image(const std::string& image, const char* action);
+
 // Adds a command that takes --store: `define` declares its options, `act` does it once the store is open.
 template <class Options>
 CLI::App* add_image_command(CLI::App& root, Outcome& outcome, const char* name, const char* purpose,

@@ -95,6 +95,7 @@ Result<void> import(const Images& images, Options& options) {
     if (!image) {
         return std::unexpected(image.error());
     }
+    tell_of_image(shown_name(images, *entry), "import");
     fmt::print("{}\n", image->id().text());
     return {};
 }

@@ -48,6 +48,7 @@ Result<void> load(const Images& images, Options& options) {
         return std::unexpected(entries.error());
     }
     for (const auto& entry : *entries) {
+        tell_of_image(shown_name(images, entry), "load");
         if (!options.quiet) {
             fmt::print("Loaded image{} {}\n", entry.name ? ":" : " ID:", shown_name(images, entry));
         }

@@ -68,6 +68,7 @@ Result<void> prune(const Images& images, Options& options) {
     }
     for (const auto& line : removed) {
         fmt::print("{}\n", line);
+        tell_of_image(line.substr(line.find(' ') + 1), line.starts_with("untagged") ? "untag" : "delete");
     }
     fmt::print("{}Total reclaimed space: {}\n", removed.empty() ? "" : "\n", human_size(collected->bytes));
     return {};

@@ -55,6 +55,7 @@ Result<void> pull_one(const Images& images, const Options& options, const image:
     if (!pulled) {
         return std::unexpected(pulled.error());
     }
+    tell_of_image(name.familiar(), "pull");
     if (!options.quiet) {
         fmt::print("Digest: {}\n", pulled->entry.repository_digest->text());
         fmt::print("Status: {} {}\n",

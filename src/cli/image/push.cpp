@@ -41,6 +41,7 @@ Result<void> push_one(const Images& images, const Options& options, const image:
     if (!pushed) {
         return std::unexpected(pushed.error());
     }
+    tell_of_image(entry.name->familiar(), "push");
     if (options.quiet) {
         fmt::print("{}\n", entry.name->text());
     } else {

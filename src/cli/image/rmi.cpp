@@ -69,10 +69,13 @@ Result<void> remove(const Images& images, const Options& options, const std::str
     for (const auto& old : removed) {
         if (old.name) {
             fmt::print("Untagged: {}\n", old.name->familiar());
+            tell_of_image(old.name->familiar(), "untag");
         }
     }
     if (gone) {
-        fmt::print("Deleted: {}\n", id ? id->id().text() : entry->target.digest.text());
+        const auto shown = id ? id->id().text() : entry->target.digest.text();
+        fmt::print("Deleted: {}\n", shown);
+        tell_of_image(shown, "delete");
     }
     return {};
 }

@@ -63,13 +63,17 @@ Result<void> save(const Images& images, Options& options) {
         }
         entries.push_back(std::move(*entry));
     }
-    if (!options.output.empty() && options.output != "-") {
-        return save_to_file(images, entries, options.output);
-    }
-    if (isatty(STDOUT_FILENO) != 0) {
+    const bool to_file = !options.output.empty() && options.output != "-";
+    if (!to_file && isatty(STDOUT_FILENO) != 0) {
         return fail("an archive is not for a terminal", "name a file with -o, or send it on with | or >");
     }
-    return image::save_archive(images.store, entries, sink_of(STDOUT_FILENO, "standard output"));
+    auto saved = to_file
+                     ? save_to_file(images, entries, options.output)
+                     : image::save_archive(images.store, entries, sink_of(STDOUT_FILENO, "standard output"));
+    for (const auto& entry : saved ? entries : image::ImageEntries{}) {
+        tell_of_image(shown_name(images, entry), "save");
+    }
+    return saved;
 }
 
 } // namespace

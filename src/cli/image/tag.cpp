@@ -30,7 +30,12 @@ Result<void> tag(const Images& images, Options& options) {
     }
     entry->name = std::move(*name);
     entry->repository_digest.reset(); // that was the digest of another name
-    return images.store.name_image(std::move(*entry));
+    const auto text = entry->name->familiar();
+    auto named = images.store.name_image(std::move(*entry));
+    if (named) {
+        tell_of_image(text, "tag");
+    }
+    return named;
 }
 
 } // namespace

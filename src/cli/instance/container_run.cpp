@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
+#include "cli/image/context.hpp"
 #include "cli/image/progress.hpp"
 #include "image/registry/settings.hpp"
 #include "image/registry/transfer.hpp"
@@ -32,6 +33,7 @@ Result<image::ImageEntry> pull(const image::Store& store, const image::Settings&
         fmt::print(stderr, "Pulling {}\n", name.text());
         ProgressBars quiet(true);
         if (pulled = image::pull_image(store, settings, name, options, quiet); pulled) {
+            tell_of_image(name.familiar(), "pull");
             return pulled->entry;
         }
     }

@@ -8,6 +8,7 @@
 #include "image/change.hpp"
 #include "image/layer/layer_writer.hpp"
 #include "image/layer/tree_archive.hpp"
+#include "instance/events.hpp"
 #include "instance/root_access.hpp"
 
 #include <fcntl.h>
@@ -158,10 +159,8 @@ Result<image::NewLayer> make_layer(const instance::Instances& instances, const i
     if (!writer) {
         return std::unexpected(writer.error());
     }
-    const FileDescriptor upper(
-        open(instances.path(instance, "upper").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     image::TarWriter tar([&](std::span<const std::byte> data) { return writer->write(data); });
-    auto done = image::archive_tree(upper.get(), tar);
+    auto done = instance::archive_changes(instances, instance, tar);
     done = done ? tar.finish() : done;
     if (!done) {
         return std::unexpected(done.error());
@@ -174,7 +173,7 @@ Result<int> commit(const instance::Instances& instances, Commit& options) {
     if (!found) {
         return std::unexpected(found.error());
     }
-    if (auto known = instance::knows_changes(instances, *found); !known) {
+    if (auto known = instance::knows_changes(*found); !known) {
         return std::unexpected(known.error());
     }
     std::optional<image::Reference> name;
@@ -221,6 +220,10 @@ Result<int> commit(const instance::Instances& instances, Commit& options) {
     const auto made = image::add_image(*store, *lease, base->manifest, base->config, std::move(name));
     if (!made) {
         return std::unexpected(made.error());
+    }
+    instance::record_event(instances.database(), *found, "commit", {{"comment", options.message}});
+    if (!options.image.empty()) {
+        instance::record_image_event(instances.database(), options.image, "tag");
     }
     fmt::print("{}\n", image::Digest::of(base->config.text()).text());
     return success;

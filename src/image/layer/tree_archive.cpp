@@ -6,10 +6,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/openat2.h>
 #include <map>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 #include <vector>
 
 namespace strata::image {
@@ -31,7 +34,8 @@ bool is_overlays(std::string_view attribute) {
 
 class Archiver {
 public:
-    explicit Archiver(TarWriter& tar) : tar_(tar) {}
+    // `deep`: directories with what is in them.
+    explicit Archiver(TarWriter& tar, bool deep = true) : tar_(tar), is_deep_(deep) {}
 
     Result<void> add_content(int directory, const std::string& path) {
         const int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -94,7 +98,7 @@ public:
         }
         archive_entry_set_size(entry.get(), 0);
         auto added = tar_.begin_entry(entry.get());
-        if (!added || !S_ISDIR(status.st_mode)) {
+        if (!added || !S_ISDIR(status.st_mode) || !is_deep_) {
             return added;
         }
         if (opaque) {
@@ -156,12 +160,37 @@ private:
     }
 
     TarWriter& tar_;
+    bool is_deep_;
     std::map<std::pair<dev_t, ino_t>, std::string> links_{}; // the first name of files that have more
 };
 
 } // namespace
 
 Result<void> archive_tree(int directory, TarWriter& tar) { return Archiver(tar).add_content(directory, ""); }
+
+Result<void> archive_changes(int directory, const std::vector<std::pair<char, std::string>>& changes,
+                             TarWriter& tar) {
+    Archiver archiver(tar, false);
+    open_how how{};
+    how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    for (const auto& [kind, path] : changes) {
+        const auto slash = path.rfind('/');
+        const auto name = path.substr(slash + 1);
+        const auto above = slash == 0 ? "" : path.substr(1, slash); // with its slash
+        const FileDescriptor parent(static_cast<int>(
+            syscall(SYS_openat2, directory, above.empty() ? "." : above.c_str(), &how, sizeof how)));
+        if (!parent) {
+            continue;
+        }
+        auto added =
+            kind == 'D' ? tar.add_file(above + ".wh." + name, "") : archiver.add(parent.get(), above, name);
+        if (!added) {
+            return added;
+        }
+    }
+    return {};
+}
 
 Result<void> archive_one(int directory, const std::string& name, TarWriter& tar) {
     struct stat status{};
