@@ -55,7 +55,10 @@ struct MachineConfig {
     std::string gdb; // listen for GDB at ADDRESS:PORT or unix:PATH, and wait for it; empty: no debugger
     TraceConfig trace;
     std::string case_file; // where lockstep leaves what shows a difference again; empty: nowhere
-    bool reboot = true;    // a reset by the guest starts it again; false: it ends the run
+    // Time is counted in instructions, each of which takes so many nanoseconds, as a power of 2; one
+    // processor, on the interpreter. None: time is the host's.
+    std::optional<unsigned> instruction_shift;
+    bool reboot = true; // a reset by the guest starts it again; false: it ends the run
 };
 
 // How a run ended, as an exit status. What a guest chooses by the debug-exit port is odd; these are even
@@ -73,6 +76,7 @@ enum class ExitStatus : int {
 struct RunResult {
     int status = 0;        // one of ExitStatus, or what the guest chose
     std::string message{}; // why, in one line, if it was not the guest's own orderly end
+    std::optional<std::uint64_t> instructions{}; // executed, where they are counted
 };
 
 // A virtual machine. stop() and press_power_button() may be called from any thread, during run() too.

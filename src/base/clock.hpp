@@ -15,7 +15,7 @@ class Clock {
 public:
     Clock();
 
-    // A clock driven by hand: it stands at `start` and moves by advance() alone. For tests.
+    // A clock driven by hand: it stands at `start` and moves by advance() alone.
     explicit Clock(Nanoseconds start);
 
     // Nanoseconds of running time since construction.

@@ -123,10 +123,15 @@ Nanoseconds EventLoop::time_to_wait() {
     if (stop_ || !posted_.empty()) {
         return 0;
     }
-    if (timers_.empty() || clock_.paused()) {
+    if (timers_.empty() || clock_.paused() || on_earlier_) {
         return -1;
     }
     return std::max<Nanoseconds>(0, timers_.begin()->first - clock_.now());
+}
+
+std::optional<Nanoseconds> EventLoop::next_deadline() {
+    const std::lock_guard lock(mutex_);
+    return timers_.empty() ? std::nullopt : std::optional(timers_.begin()->first);
 }
 
 void EventLoop::run() {
@@ -159,7 +164,9 @@ void EventLoop::run() {
             }
         }
         run_posted();
-        run_timers();
+        if (!on_earlier_) {
+            run_timers();
+        }
         const std::lock_guard lock(mutex_);
         if (stop_) {
             stop_ = false;
@@ -179,7 +186,9 @@ void EventLoop::Timer::arm(Nanoseconds deadline) {
         armed_ = true;
         first = position_ == loop_.timers_.begin();
     }
-    if (first) {
+    if (first && loop_.on_earlier_) {
+        loop_.on_earlier_();
+    } else if (first) {
         loop_.wake();
     }
 }

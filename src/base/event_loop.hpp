@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace strata {
@@ -45,6 +46,15 @@ public:
     // Each callback runs inside `guard(callback)`.
     void set_guard(std::function<void(const Callback&)> guard) { guard_ = std::move(guard); }
 
+    // Before run(), where the clock is driven by hand: the loop leaves its timers to whoever calls
+    // run_due_timers(). `on_earlier` is told when one is armed that comes before all others, on any thread.
+    void leave_timers(Callback on_earlier) { on_earlier_ = std::move(on_earlier); }
+
+    // On any thread, but not inside the guard.
+    void run_due_timers() { run_timers(); }
+
+    [[nodiscard]] std::optional<Nanoseconds> next_deadline();
+
     // Timers follow this clock: call after it was resumed, since deadlines were reckoned for a running clock.
     void clock_changed() { wake(); }
 
@@ -71,6 +81,7 @@ private:
     bool stop_ = false;
     std::map<int, std::shared_ptr<Watch>> watches_; // the loop's thread only
     std::function<void(const Callback&)> guard_;
+    Callback on_earlier_; // null: the loop runs its timers
 };
 
 // A one-shot timer, armed again as often as wanted. Destroy it on the loop's thread, or under the guard's

@@ -26,7 +26,7 @@ struct Options {
     MachineConfig config;
     CreateOptions container; // and what both have: memory, processors, network, ports
     Places places;
-    std::string trace;
+    std::string trace, instruction_count;
     std::optional<std::string> append, initrd;
     std::vector<std::string> modules, disks;
     bool no_reboot = false, unconfined = false;
@@ -118,10 +118,27 @@ void define(CLI::App& command, Options& options) {
                     "Trace insn, exceptions, interrupts, ports to a file or standard error")
         ->type_name("WHAT[,WHAT...][=FILE]");
     command
+        .add_option(
+            "--icount", options.instruction_count,
+            "Count time in instructions of 2^N ns, so that a run can be repeated (interpreter, one CPU)")
+        ->type_name("[shift=]N");
+    command
         .add_option("--case", config.case_file,
                     "Where --engine lockstep leaves a difference for strata debug reduce")
         ->type_name("FILE");
     command.footer(examples);
+}
+
+Result<unsigned> parse_shift(std::string_view text) {
+    constexpr std::string_view name = "shift=";
+    const std::string_view digits = text.substr(text.starts_with(name) ? name.size() : 0);
+    unsigned shift = 0;
+    const auto [rest, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), shift);
+    if (failure != std::errc{} || rest != digits.data() + digits.size()) {
+        return fail(fmt::format("--icount: '{}' is not a number", text),
+                    "--icount 3: an instruction takes 2^3 nanoseconds");
+    }
+    return shift;
 }
 
 Result<MachineConfig> to_config(const Options& options, const CLI::App& command) {
@@ -169,6 +186,13 @@ Result<MachineConfig> to_config(const Options& options, const CLI::App& command)
         }
         config.trace = std::move(*trace);
     }
+    if (!options.instruction_count.empty()) {
+        const auto shift = parse_shift(options.instruction_count);
+        if (!shift) {
+            return std::unexpected(shift.error());
+        }
+        config.instruction_shift = *shift;
+    }
     config.reboot = !options.no_reboot;
     return config;
 }
@@ -203,6 +227,9 @@ int run_machine(const Options& options, const CLI::App& command) {
     machine->reset(); // gives the terminal back before anything is written to it
     if (!result) {
         return report(result.error(), failure);
+    }
+    if (result->instructions) {
+        fmt::print(stderr, "strata: {} instructions\n", *result->instructions);
     }
     if (!result->message.empty()) {
         fmt::print(stderr, "strata: {}\n", result->message);

@@ -4,6 +4,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "cpu/instruction_time.hpp"
 #include "cpu/x86/model.hpp"
 #include "cpu/x86/state.hpp"
 #include "memory/guest_memory.hpp"
@@ -147,6 +148,7 @@ struct VcpuConfig {
     std::uint64_t tsc_hz = 1'000'000'000; // the TSC's rate over the machine's clock
     TraceOptions trace{};
     TraceSink* trace_sink = nullptr;
+    InstructionTime* time = nullptr; // if the machine's clock moves by instructions
 };
 
 // One virtual CPU. run() and the state's members are for one thread at a time; signals() is for any.

@@ -16,6 +16,7 @@ namespace strata::vm {
 namespace {
 
 constexpr unsigned max_cpus = 64;
+constexpr unsigned max_instruction_shift = 10;
 constexpr std::uint64_t mib = 1 << 20;
 constexpr std::uint64_t min_memory = 1 * mib, max_memory = std::uint64_t{1} << 40;
 
@@ -33,6 +34,26 @@ Result<void> check_engine(std::string_view name, bool automatic) {
     }
     return {};
 }
+
+namespace {
+
+Result<void> check_counting(const MachineConfig& config) {
+    if (*config.instruction_shift > max_instruction_shift) {
+        return fail(fmt::format("--icount: an instruction of 2^{} nanoseconds is not possible",
+                                *config.instruction_shift),
+                    fmt::format("from 0 to {}", max_instruction_shift));
+    }
+    if (config.cpus > 1) {
+        return fail("instructions can be counted of one CPU only", "leave --cpus out, or --icount");
+    }
+    if (config.engine != "auto" && config.engine != "interpreter") {
+        return fail(fmt::format("engine {} does not count instructions", config.engine),
+                    "--icount goes with --engine interpreter");
+    }
+    return {};
+}
+
+} // namespace
 
 Result<void> check_config(const MachineConfig& config) {
     if (config.kernel.empty()) {
@@ -59,6 +80,11 @@ Result<void> check_config(const MachineConfig& config) {
         return fail(
             fmt::format("the CPU model {} has no local APIC, so there can be one CPU only", config.cpu),
             "choose a later --cpu, from pentium on");
+    }
+    if (config.instruction_shift) {
+        if (auto counts = check_counting(config); !counts) {
+            return counts;
+        }
     }
     if (const auto board = machine::find_board(config.board); !board) {
         return std::unexpected(board.error());

@@ -31,6 +31,9 @@ Result<void> Vm::check_switch(const std::string& name) const {
     if (debugger_) {
         return fail("a machine with --gdb stays on its engine");
     }
+    if (counted_time_) {
+        return fail("a machine with --icount stays on its engine");
+    }
     auto scratch = memory::GuestMemory::create(memory::page_size);
     if (!scratch) {
         return std::unexpected(scratch.error());

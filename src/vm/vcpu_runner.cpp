@@ -10,8 +10,9 @@ namespace strata::vm {
 
 using cpu::Signals;
 
-VcpuRunner::VcpuRunner(unsigned id, std::unique_ptr<cpu::Vcpu> vcpu, StopCallback on_stop)
-    : id_(id), vcpu_(std::move(vcpu)), on_stop_(std::move(on_stop)), thread_([this] { loop(); }) {
+VcpuRunner::VcpuRunner(unsigned id, std::unique_ptr<cpu::Vcpu> vcpu, StopCallback on_stop, CountedTime* time)
+    : id_(id), vcpu_(std::move(vcpu)), on_stop_(std::move(on_stop)), time_(time),
+      thread_([this] { loop(); }) {
     pthread_setname_np(thread_.native_handle(), fmt::format("vcpu{}", id).c_str());
 }
 
@@ -67,10 +68,19 @@ void VcpuRunner::sleep_while_halted() {
         const auto state = vcpu_->state();
         const bool deaf =
             !(state.rflags & cpu::x86::flag::if_) || state.activity == cpu::x86::Activity::wait_sipi;
-        signals.wait_for(deaf ? always : always | Signals::interrupt);
+        sleep_until(deaf ? always : always | Signals::interrupt);
     } else {
-        signals.wait_for(always | Signals::interrupt);
+        sleep_until(always | Signals::interrupt);
     }
+}
+
+void VcpuRunner::sleep_until(std::uint32_t signals) {
+    if (time_ != nullptr) {
+        time_->reached(vcpu_->instructions_retired());
+        while ((vcpu_->signals().pending() & signals) == 0 && time_->skip()) {
+        }
+    }
+    vcpu_->signals().wait_for(signals);
 }
 
 void VcpuRunner::stop_by_itself(cpu::Exit exit) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/engine.hpp"
+#include "vm/counted_time.hpp"
 
 #include <condition_variable>
 #include <functional>
@@ -16,8 +17,9 @@ public:
     // Called on the vCPU's thread when it stops by itself (Exit::shutdown, Exit::debug); it is parked then.
     using StopCallback = std::function<void(unsigned vcpu, cpu::Exit exit)>;
 
-    // The thread starts parked.
-    VcpuRunner(unsigned id, std::unique_ptr<cpu::Vcpu> vcpu, StopCallback on_stop);
+    // The thread starts parked. `time`, if there is one, is made of the vCPU's instructions.
+    VcpuRunner(unsigned id, std::unique_ptr<cpu::Vcpu> vcpu, StopCallback on_stop,
+               CountedTime* time = nullptr);
     ~VcpuRunner();
     VcpuRunner(const VcpuRunner&) = delete;
     VcpuRunner& operator=(const VcpuRunner&) = delete;
@@ -40,18 +42,22 @@ public:
 
     [[nodiscard]] bool parked();
 
+    [[nodiscard]] bool on_own_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
+
 private:
     enum class Wanted : std::uint8_t { parked, running, ended };
 
     void loop();
     bool wait_until_wanted();
     void sleep_while_halted();
+    void sleep_until(std::uint32_t signals);
     void stop_by_itself(cpu::Exit exit);
     void want(Wanted wanted);
 
     const unsigned id_;
     std::unique_ptr<cpu::Vcpu> vcpu_;
     StopCallback on_stop_;
+    CountedTime* const time_;
     std::mutex mutex_;
     std::condition_variable changed_;
     Wanted wanted_ = Wanted::parked; // guarded by mutex_

@@ -28,6 +28,15 @@ cpu::TraceOptions engine_trace(const TraceConfig& trace) {
         .instructions = trace.instructions, .exceptions = trace.exceptions, .interrupts = trace.interrupts};
 }
 
+// When a machine that repeats what it did is switched on: 2000-01-01, in nanoseconds since 1970 UTC.
+constexpr std::int64_t first_date = 946'684'800'000'000'000;
+
+// Without what never gives the same twice.
+cpu::x86::FeatureSet without_chance(const cpu::x86::FeatureSet& features) {
+    return cpu::x86::without(cpu::x86::without(features, cpu::x86::Feature::rdrand),
+                             cpu::x86::Feature::rdseed);
+}
+
 // The date at which the clock was 0, in nanoseconds since 1970 UTC.
 std::int64_t boot_time(const Clock& clock) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -87,7 +96,20 @@ Result<void> Vm::create_loops() {
         const std::lock_guard lock(device_lock_);
         callback();
     });
+    if (config_.instruction_shift) {
+        count_time();
+    }
     return {};
+}
+
+// Whoever else arms a timer wakes the processor, which may be waiting for nothing in particular.
+void Vm::count_time() {
+    counted_time_ = std::make_unique<CountedTime>(clock_, *io_loop_, *config_.instruction_shift);
+    io_loop_->leave_timers([this] {
+        if (!runners_.empty() && !runners_.front()->on_own_thread()) {
+            runners_.front()->vcpu().signals().set(cpu::Signals::engine);
+        }
+    });
 }
 
 Result<void> Vm::create_engine() {
@@ -115,8 +137,13 @@ Result<void> Vm::create_engine() {
         return std::unexpected(model.error());
     }
     model_ = *model;
+    if (config_.instruction_shift) {
+        model_.features = without_chance(model_.features);
+    }
     tsc_hz_ = cpu::preferred_tsc_hz();
-    auto choice = choose_engine(config_.engine, *memory_, clock_, vcpu_config(0));
+    const bool interprets = config_.instruction_shift && config_.engine == "auto";
+    auto choice =
+        choose_engine(interprets ? "interpreter" : config_.engine, *memory_, clock_, vcpu_config(0));
     if (!choice) {
         return std::unexpected(choice.error());
     }
@@ -147,8 +174,9 @@ Result<void> Vm::create_board() {
                                             .model = model_,
                                             .cpus = config_.cpus,
                                             .tsc_hz = tsc_hz_,
-                                            .boot_time = boot_time(clock_),
-                                            .trace = {config_.trace.ports ? trace_.get() : nullptr}};
+                                            .boot_time = counted_time_ ? first_date : boot_time(clock_),
+                                            .trace = {config_.trace.ports ? trace_.get() : nullptr},
+                                            .repeats = counted_time_ != nullptr};
     auto board = (*info)->create(board_config, std::move(*backends));
     if (!board) {
         return std::unexpected(board.error());
@@ -163,7 +191,8 @@ cpu::VcpuConfig Vm::vcpu_config(unsigned id) const {
             .model = &model_,
             .tsc_hz = tsc_hz_,
             .trace = engine_trace(config_.trace),
-            .trace_sink = trace_.get()};
+            .trace_sink = trace_.get(),
+            .time = counted_time_.get()};
 }
 
 Result<void> Vm::create_vcpus() {
@@ -174,7 +203,8 @@ Result<void> Vm::create_vcpus() {
             return std::unexpected(vcpu.error());
         }
         runners_.push_back(std::make_unique<VcpuRunner>(
-            id, std::move(*vcpu), [this](unsigned which, cpu::Exit exit) { vcpu_stopped(which, exit); }));
+            id, std::move(*vcpu), [this](unsigned which, cpu::Exit exit) { vcpu_stopped(which, exit); },
+            counted_time_.get()));
         vcpus.push_back(&runners_.back()->vcpu());
     }
     board_->connect(vcpus, assistance());
@@ -243,6 +273,9 @@ Result<RunResult> Vm::run() {
     pause();
     io_loop_->stop();
     io_thread.join();
+    if (counted_time_) {
+        result_.instructions = runners_.front()->vcpu().instructions_retired();
+    }
     return result_;
 }
 

@@ -16,6 +16,7 @@
 #include "vm/boot_files.hpp"
 #include "vm/control/requests.hpp"
 #include "vm/control/server.hpp"
+#include "vm/counted_time.hpp"
 #include "vm/exit_history.hpp"
 #include "vm/gdb/debugger.hpp"
 #include "vm/trace_writer.hpp"
@@ -23,6 +24,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,10 +65,13 @@ public:
     [[nodiscard]] const cpu::x86::Model& model() const { return model_; }
 
 private:
-    explicit Vm(const MachineConfig& config) : config_(config), earlier_exits_(config.cpus) {}
+    explicit Vm(const MachineConfig& config)
+        : config_(config), clock_(config.instruction_shift ? Clock(0) : Clock()),
+          earlier_exits_(config.cpus) {}
 
     Result<void> build();
     Result<void> create_loops();
+    void count_time();
     Result<void> create_engine();
     Result<void> create_board();
     Result<void> create_vcpus();
@@ -112,6 +117,7 @@ private:
     Clock clock_;
     machine::DeviceLock device_lock_;
     std::unique_ptr<EventLoop> io_loop_, control_loop_;
+    std::unique_ptr<CountedTime> counted_time_; // if instructions are counted
     std::unique_ptr<memory::GuestMemory> memory_;
     cpu::x86::Model model_{}; // as the engine gives it
     std::uint64_t tsc_hz_ = 0;

@@ -62,6 +62,30 @@ TEST_F(EventLoopTest, ATimerMayArmItselfAgain) {
     EXPECT_EQ(count, 5);
 }
 
+TEST(EventLoopByHand, TimersAreLeftToWhoMovesTheClock) {
+    Clock clock(0);
+    const auto loop = EventLoop::create(clock).value();
+    int earlier = 0;
+    loop->leave_timers([&] { ++earlier; });
+    EXPECT_EQ(loop->next_deadline(), std::nullopt);
+    std::vector<Nanoseconds> calls;
+    EventLoop::Timer timer(*loop, [&] { calls.push_back(clock.now()); });
+    EventLoop::Timer later(*loop, [&] { calls.push_back(-clock.now()); });
+    timer.arm(100);
+    later.arm(200);
+    EXPECT_EQ(earlier, 1);
+    EXPECT_EQ(loop->next_deadline(), 100);
+    clock.advance(100);
+    loop->post([&] { loop->stop(); });
+    loop->run(); // runs no timer
+    EXPECT_TRUE(calls.empty());
+    loop->run_due_timers();
+    EXPECT_EQ(loop->next_deadline(), 200);
+    clock.advance(150);
+    loop->run_due_timers();
+    EXPECT_EQ(calls, (std::vector<Nanoseconds>{100, -250}));
+}
+
 TEST_F(EventLoopTest, TimersWaitWhileTheClockIsPaused) {
     bool fired = false;
     EventLoop::Timer timer(*loop, [&] {

@@ -82,6 +82,12 @@ class CommandLine(Errors):
 
     def test_values(self):
         for options, message, hint in (
+            (["--icount", "x"], "--icount: 'x' is not a number", "--icount 3: "),
+            (["--icount", "shift="], "--icount: 'shift=' is not a number", ""),
+            (["--icount", "11"], r"--icount: an instruction of 2\^11 nanoseconds is not possible", "from 0 to 10"),
+            (["--icount", "3", "--cpus", "2"], "instructions can be counted of one CPU only", "leave --cpus out"),
+            (["--icount", "3", "--engine", "translator"], "engine translator does not count instructions",
+             "--icount goes with --engine interpreter"),
             (["--cpus", "0"], "0 virtual CPUs: from 1 to 64 are possible", ""),
             (["--cpus", "65"], "65 virtual CPUs: from 1 to 64 are possible", ""),
             (["--cpus", "two"], "--cpus: 'two' is not a number that fits", ""),

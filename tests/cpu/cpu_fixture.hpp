@@ -7,6 +7,7 @@
 #include "memory/guest_memory.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <gtest/gtest.h>
 #include <initializer_list>
 #include <map>
@@ -32,6 +33,7 @@ public:
     std::map<std::uint16_t, std::uint32_t> ports;
     std::map<std::uint64_t, std::uint64_t> mmio; // reads; others give all ones
     std::vector<Write> port_writes, mmio_writes;
+    std::function<void()> on_port_write = [] {};
     std::optional<std::uint8_t> interrupt;
     std::map<std::uint32_t, std::uint64_t> msrs;
     std::uint8_t priority = 0;
@@ -44,6 +46,7 @@ public:
 
     void write_port(std::uint16_t port, unsigned size, std::uint32_t value) override {
         port_writes.push_back({port, size, value});
+        on_port_write();
     }
 
     std::uint64_t read_mmio(memory::GuestPhysical address, unsigned) override {

@@ -306,6 +306,8 @@ public:
     [[nodiscard]] Shared& shared() { return shared_; }
 
     // Around calls to devices.
+    void leave_for_device();
+    void return_from_device();
     void leave_memory();
     void return_to_memory();
 
@@ -406,6 +408,8 @@ private:
 
     // ---- the loop (run.cpp) ----
     void run_blocks();
+    void run_counted_blocks();
+    void meet_deadline();
     [[nodiscard]] Block* follow(Block& block);
 
     [[nodiscard]] bool current(const Block& block) const {
@@ -468,6 +472,7 @@ private:
     Tlb tlb_;
     SavedSpaces spaces_;
     std::uint64_t retired_ = 0;
+    std::uint64_t deadline_ = 0; // in instructions: then time is looked at (VcpuConfig::time)
 
     // The bits on which translations depend: when one changes, the TLB is flushed.
     struct PagingControls {

@@ -71,8 +71,7 @@ public:
         bus_.floating_point_error();
     }
 
-private:
-    // Defined in run.cpp.
+    // While it lives, the processor is away. Defined in run.cpp.
     class Away {
     public:
         explicit Away(Cpu& cpu);
@@ -85,6 +84,7 @@ private:
         x86::HostEnvironment environment_;
     };
 
+private:
     Bus& bus_;
     Cpu& cpu_;
 };

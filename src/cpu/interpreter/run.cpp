@@ -4,15 +4,16 @@
 #include "cpu/interpreter/shared.hpp"
 #include "cpu/interpreter/trace.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace strata::cpu::interpreter {
 
 namespace flag = x86::flag;
 
-GuardedBus::Away::Away(Cpu& cpu) : cpu_(cpu) { cpu_.leave_memory(); }
+GuardedBus::Away::Away(Cpu& cpu) : cpu_(cpu) { cpu_.leave_for_device(); }
 
-GuardedBus::Away::~Away() { cpu_.return_to_memory(); }
+GuardedBus::Away::~Away() { cpu_.return_from_device(); }
 
 // For its lifetime the processor is at work on guest memory, and the host's floating-point unit is the
 // guest's.
@@ -35,7 +36,11 @@ private:
 
 Exit Cpu::run() {
     const AtWork at_work(*this);
+    deadline_ = 0;
     for (;;) {
+        if (config_.time != nullptr && retired_ >= deadline_) {
+            meet_deadline();
+        }
         if (const auto exit = run_once(signals_.pending())) {
             return *exit;
         }
@@ -60,7 +65,7 @@ std::optional<Exit> Cpu::run_once(std::uint32_t pending, bool briefly) {
     if (stepping_ || sti_shadow || movss_shadow || std::exchange(step_next_, false)) {
         return step();
     }
-    run_blocks();
+    config_.time != nullptr ? run_counted_blocks() : run_blocks();
     return std::nullopt;
 }
 
@@ -117,6 +122,36 @@ void Cpu::run_blocks() {
     }
 }
 
+// The same where time is made of instructions: each is counted before it looks at a clock, and none is begun
+// when time is to be looked at.
+void Cpu::run_counted_blocks() {
+    const Insn* insn = nullptr;
+    try {
+        Block* block = &find_block();
+        while (!block_ended_ && (signals_.pending() & wanted_signals_) == 0 && retired_ < deadline_) {
+            if (code_breakpoints_ && has_breakpoint(block->linear, block->bytes)) {
+                step_next_ = true;
+                return;
+            }
+            insn = block->insns;
+            const Insn* const end = insn + std::min<std::uint64_t>(block->count, deadline_ - retired_);
+            do {
+                rip() += insn->length;
+                insn->handler(*this, *insn);
+                ++retired_;
+                ++insn;
+            } while (insn != end && !block_ended_ && retired_ < deadline_);
+            insn = nullptr;
+            block = follow(*block);
+        }
+    } catch (const Fault& fault) {
+        if (insn != nullptr) {
+            rip() -= insn->length;
+        }
+        deliver_fault(fault);
+    }
+}
+
 Block* Cpu::follow(Block& block) {
     const std::uint64_t linear = code_linear();
     for (Block* link : block.links) {
@@ -161,6 +196,29 @@ bool Cpu::execute_one() {
 
 void Cpu::deliver_fault(const Fault& fault) {
     deliver(static_cast<std::uint8_t>(fault.vector), EventKind::exception, fault.error_code);
+}
+
+// ---- time ----
+
+void Cpu::leave_for_device() {
+    leave_memory();
+    if (config_.time != nullptr) {
+        config_.time->reached(retired_);
+    }
+}
+
+void Cpu::return_from_device() {
+    deadline_ = 0; // the device may want to be called earlier
+    return_to_memory();
+}
+
+void Cpu::meet_deadline() {
+    std::uint64_t next = 0;
+    {
+        const GuardedBus::Away away(*this);
+        next = config_.time->attend();
+    }
+    deadline_ = next;
 }
 
 // ---- events ----

@@ -6,6 +6,9 @@
 namespace strata::cpu::interpreter {
 
 std::uint64_t Cpu::tsc() const {
+    if (config_.time != nullptr) {
+        config_.time->reached(retired_);
+    }
     constexpr std::uint64_t second = 1'000'000'000;
     const auto now = static_cast<std::uint64_t>(shared_.clock().now());
     const std::uint64_t ticks = now / second * config_.tsc_hz + now % second * config_.tsc_hz / second;

@@ -10,5 +10,7 @@ namespace strata::devices::virtio {
 inline constexpr DeviceInfo rng_info{"virtio-rng", "random bytes from the host"};
 
 [[nodiscard]] std::unique_ptr<VirtioDevice> create_rng(const Environment& environment);
+// The same bytes in each run: for machines that repeat what they did.
+[[nodiscard]] std::unique_ptr<VirtioDevice> create_repeating_rng(const Environment& environment);
 
 } // namespace strata::devices::virtio

@@ -57,6 +57,7 @@ struct BoardConfig {
     std::uint64_t tsc_hz;
     std::int64_t boot_time; // nanoseconds since 1970 UTC at which the clock was 0
     PortTrace trace;
+    bool repeats = false; // what it did: nothing of the host's shows
 };
 
 // Thread rules: the bus of a vCPU is for that vCPU's thread; connect(), reset() and boot() while all vCPUs

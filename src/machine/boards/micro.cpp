@@ -175,7 +175,10 @@ struct Wiring {
         }
     }
 
-    static void rng(MicroBoard& b) { b.add_virtio(virtio::create_rng(b.environment_)); }
+    static void rng(MicroBoard& b) {
+        b.add_virtio(b.config_.repeats ? virtio::create_repeating_rng(b.environment_)
+                                       : virtio::create_rng(b.environment_));
+    }
 };
 
 constexpr std::array wiring{
