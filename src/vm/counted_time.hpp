@@ -28,7 +28,8 @@ private:
     Clock& clock_;
     EventLoop& devices_;
     const unsigned shift_;
-    Nanoseconds skipped_ = 0; // while the processor waited
+    Nanoseconds skipped_ = 0;   // while the processor waited
+    std::uint64_t reached_ = 0; // instructions
 };
 
 } // namespace strata::vm

@@ -69,6 +69,16 @@ class Named(unittest.TestCase):
         done = strata("stats", "live")
         self.assertEqual((done.returncode, done.stdout.split()), (0, ["VCPU", "ENGINE", "REASON", "EXITS"]))
 
+    def test_an_engine_is_inspected(self):
+        self.machine()
+        done = strata("inspect", "--engine", "live")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(json.loads(done.stdout), [{"Name": "live", "Processors": [{"interpreter": {}}]}])
+        self.assertEqual(strata("inspect", "--engine", "-f", "{{.Name}}", "live").stdout, "live\n")
+        missing = strata("inspect", "--engine", "other") # as of containers: an empty list, and the reason
+        self.assertEqual((missing.returncode, missing.stdout), (FAILURE, "[]\n"))
+        self.assertRegex(missing.stderr, r"\Astrata: no virtual machine named other is running\n  hint: ")
+
     def test_engines_that_cannot_be_switched_to(self):
         machine = self.machine()
         self.fails("unknown engine 'steam'\n  hint: ", "engine", "switch", "live", "steam")
