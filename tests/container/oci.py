@@ -1,6 +1,7 @@
 """Bundles, and the runtimes that run them: Strata's, and runc and crun beside it.
 
 STRATA_OCI is Strata's executable; OCI_RUNTIME names the runtime that a suite runs (strata, runc or crun)."""
+import contextlib
 import functools
 import json
 import os
@@ -76,10 +77,11 @@ def make_rootfs(path):
     for name in ("bin", "dev", "etc", "proc", "sys", "tmp", "root", "mnt"):
         os.makedirs(os.path.join(path, name), exist_ok=True)
     shutil.copy2(executable, os.path.join(path, "bin/busybox"))
+    folder = os.open(os.path.join(path, "bin"), os.O_RDONLY)
     for applet in applets:
-        link = os.path.join(path, "bin", applet)
-        if applet != "busybox" and not os.path.lexists(link):
-            os.symlink("busybox", link)
+        with contextlib.suppress(FileExistsError):
+            os.symlink("busybox", applet, dir_fd=folder)
+    os.close(folder)
     Path(path, "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
 
 

@@ -49,9 +49,9 @@ public:
 
 private:
     void append(const void* data, std::size_t size) {
-        const char* first = static_cast<const char*>(data);
-        bytes_.insert(bytes_.end(), first, first + size);
-        bytes_.resize(NLMSG_ALIGN(bytes_.size()));
+        const auto at = bytes_.size();
+        bytes_.resize(NLMSG_ALIGN(at + size));
+        std::memcpy(bytes_.data() + at, data, size);
     }
 
     std::vector<char> bytes_;
@@ -100,12 +100,37 @@ public:
         return found;
     }
 
+    [[nodiscard]] bool has_link(unsigned index) const {
+        ifinfomsg body{};
+        body.ifi_index = static_cast<int>(index);
+        Request request(RTM_GETLINK, 0, body);
+        return is_answered(request);
+    }
+
+    [[nodiscard]] bool has_link(const std::string& name) const {
+        Request request(RTM_GETLINK, 0, ifinfomsg{});
+        request.add(IFLA_IFNAME, name.c_str(), name.size() + 1);
+        return is_answered(request);
+    }
+
 private:
     explicit Netlink(FileDescriptor socket) : socket_(std::move(socket)) {}
 
     [[nodiscard]] bool send(Request& request) const {
         const auto bytes = request.finish();
         return ::send(socket_.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
+    }
+
+    // Whether there is the link that is asked for.
+    [[nodiscard]] bool is_answered(Request& request) const {
+        bool found = false;
+        if (send(request)) {
+            receive([&found](const nlmsghdr& message) {
+                found = message.nlmsg_type == RTM_NEWLINK;
+                return false;
+            });
+        }
+        return found;
     }
 
     // Calls `use` for each message, until it says false.
@@ -170,37 +195,43 @@ ifinfomsg link(unsigned index, unsigned flags) {
     return body;
 }
 
-bool is_up(const std::string& name) {
-    const FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ifreq request{};
-    std::memcpy(request.ifr_name, name.data(), std::min<std::size_t>(name.size(), IFNAMSIZ - 1));
-    return ::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
+// A device keeps its index unless the container has that already.
+unsigned free_index(unsigned wanted, const Netlink& container) {
+    while (container.has_link(wanted)) {
+        ++wanted;
+    }
+    return wanted;
 }
 
+// By index, since the kernel may choose the name ("eth%d").
 Result<void> move_device(const NetDevice& device, int name_space, const Netlink& host,
                          const Netlink& container) {
     const unsigned index = ::if_nametoindex(device.host_name.c_str());
     if (index == 0) {
         return fail_errno("find", "network device " + device.host_name);
     }
+    // The kernel would move it, and fail only then at its name.
+    if (container.has_link(device.container_name)) {
+        return fail("cannot move network device " + device.host_name + " into the container: it has a " +
+                    device.container_name + " already");
+    }
     const auto addresses = host.addresses(index);
-    const bool up = is_up(device.host_name);
+    const unsigned inside = free_index(index, container);
     Request move(RTM_NEWLINK, NLM_F_ACK, link(index, 0));
     move.add(IFLA_NET_NS_FD, &name_space, sizeof name_space);
     move.add(IFLA_IFNAME, device.container_name.c_str(), device.container_name.size() + 1);
+    if (inside != index) {
+        move.add(IFLA_NEW_IFINDEX, &inside, sizeof inside);
+    }
     if (const int code = host.ask(std::move(move)); code != 0) {
         return fail_errno("move", "network device " + device.host_name + " into the container", code);
     }
-    ifinfomsg by_name{};
-    by_name.ifi_flags = by_name.ifi_change = up ? IFF_UP : 0;
-    Request raise(RTM_NEWLINK, NLM_F_ACK, by_name);
-    raise.add(IFLA_IFNAME, device.container_name.c_str(), device.container_name.size() + 1);
-    if (const int code = container.ask(std::move(raise)); code != 0) {
+    if (const int code = container.ask(Request(RTM_NEWLINK, NLM_F_ACK, link(inside, IFF_UP))); code != 0) {
         return fail_errno("set up", "network device " + device.container_name, code);
     }
     for (const Address& address : addresses) {
         ifaddrmsg body = address.body;
-        body.ifa_index = index; // kept by the move unless it was taken there
+        body.ifa_index = inside;
         Request add(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE, body);
         for (const auto& [type, data] : address.attributes) {
             add.add(type, data.data(), data.size());

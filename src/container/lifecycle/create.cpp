@@ -266,6 +266,9 @@ Result<void> fill_plan(InitPlan& plan, const CreateOptions& options) {
     if (auto checked = check_sysctls(plan.config); !checked) {
         return checked;
     }
+    if (auto checked = check_labels(*plan.config.process); !checked) {
+        return checked;
+    }
     if (plan.config.seccomp) {
         auto program = compile_seccomp(*plan.config.seccomp);
         if (!program) {

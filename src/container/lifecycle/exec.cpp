@@ -283,6 +283,9 @@ Result<int> Runtime::exec(const std::string& id, const ExecOptions& options) {
     if (auto checked = check_status(*container, options); !checked) {
         return std::unexpected(checked.error());
     }
+    if (auto checked = check_labels(options.process); !checked) {
+        return std::unexpected(checked.error());
+    }
     if (auto raised = raise_hard_limits(options.process.rlimits); !raised) {
         return std::unexpected(raised.error());
     }

@@ -1,6 +1,7 @@
 #include "container/process/attributes.hpp"
 
 #include <charconv>
+#include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
 #include <sys/personality.h>
@@ -138,28 +139,42 @@ Result<void> set_affinity(const std::string& cpus) {
     return {};
 }
 
+namespace {
+
 bool has_selinux() { return ::access("/sys/fs/selinux/enforce", F_OK) == 0; }
 
-bool has_apparmor() { return ::access("/sys/kernel/security/apparmor", F_OK) == 0; }
+bool has_apparmor() {
+    const auto enabled = read_text_at(AT_FDCWD, "/sys/module/apparmor/parameters/enabled");
+    return enabled && enabled->starts_with('Y');
+}
+
+} // namespace
+
+Result<void> check_labels(const Process& process) {
+    if (!process.apparmor_profile.empty() && !has_apparmor()) {
+        return fail("process.apparmorProfile asks for '" + process.apparmor_profile +
+                    "', and this host has no AppArmor");
+    }
+    if (!process.selinux_label.empty() && !has_selinux()) {
+        return fail("process.selinuxLabel asks for '" + process.selinux_label +
+                    "', and this host has no SELinux");
+    }
+    return {};
+}
 
 Result<void> set_exec_labels(const Procfs& proc, const Process& process) {
     if (!process.apparmor_profile.empty()) {
-        if (!has_apparmor()) {
-            return fail("process.apparmorProfile asks for '" + process.apparmor_profile +
-                        "', and this host has no AppArmor");
-        }
         const std::string text = "exec " + process.apparmor_profile;
-        if (auto set = proc.write("thread-self/attr/apparmor/exec", text); !set) {
-            if (auto old = proc.write("thread-self/attr/exec", text); !old) {
-                return old;
-            }
+        auto set = proc.write("thread-self/attr/apparmor/exec", text);
+        // Kernels before 5.8 have only the file that all such modules share.
+        set = set || set.error().code != ENOENT ? set : proc.write("thread-self/attr/exec", text);
+        if (!set) {
+            return fail("process.apparmorProfile: cannot use profile '" + process.apparmor_profile +
+                            "': " + std::generic_category().message(set.error().code),
+                        "load it with apparmor_parser; aa-status lists those that are");
         }
     }
     if (!process.selinux_label.empty()) {
-        if (!has_selinux()) {
-            return fail("process.selinuxLabel asks for '" + process.selinux_label +
-                        "', and this host has no SELinux");
-        }
         return proc.write("thread-self/attr/exec", process.selinux_label);
     }
     return {};

@@ -21,13 +21,11 @@ namespace strata::container {
 // `cpus` as in "0-3,7".
 [[nodiscard]] Result<void> set_affinity(const std::string& cpus);
 
-// The labels that the next execve gives, where the host has AppArmor or SELinux; asking for one elsewhere is
-// an error.
-[[nodiscard]] Result<void> set_exec_labels(const Procfs& proc, const Process& process);
-[[nodiscard]] bool has_selinux();
-[[nodiscard]] bool has_apparmor();
+// Asking for a label of AppArmor or SELinux is an error where the host has none. To be called on the host,
+// for a container may not see whether it has.
+[[nodiscard]] Result<void> check_labels(const Process& process);
 
-// "0-3,7" as a bit for each number; numbers up to 1023.
-[[nodiscard]] Result<std::vector<unsigned long>> parse_number_list(const std::string& text);
+// The labels that the next execve gives.
+[[nodiscard]] Result<void> set_exec_labels(const Procfs& proc, const Process& process);
 
 } // namespace strata::container

