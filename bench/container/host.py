@@ -6,6 +6,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/container"))
 import oci  # the bundles are those of the tests
 
+PODMAN_CONFIGURATION = '[containers]\ndefault_ulimits = []\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
+
 
 def hide_unified():
     """crun refuses hybrid hosts: all run in a mount namespace without the unified hierarchy, so that none has more to do."""
