@@ -20,7 +20,26 @@ TEST(CodeMemory, RunsWhatIsWritten) {
     const std::uintptr_t address = memory->executable(at);
     std::memcpy(&function, &address, sizeof address);
     EXPECT_EQ(function(), 42);
-    EXPECT_EQ(memory->used() % 16, 0U);
+    EXPECT_EQ((memory->next() - at) % 16, 0);
+}
+
+TEST(CodeMemory, IsKeptAndSections) {
+    auto memory = CodeMemory::create(std::size_t{1} << 16);
+    ASSERT_TRUE(memory);
+    const std::uint8_t* const kept = memory->next();
+    memory->take(100);
+    memory->keep();
+    EXPECT_EQ(memory->section_of(memory->executable(kept)), std::nullopt);
+    for (unsigned section = 0; section < CodeMemory::sections; ++section) {
+        memory->enter(section);
+        const std::size_t left = memory->left();
+        EXPECT_GT(left, 8000U);
+        EXPECT_EQ(memory->section_of(memory->executable(memory->next())), section);
+        memory->take(left / 16 * 16);
+        EXPECT_LT(memory->left(), 16U);
+        EXPECT_EQ(memory->section_of(memory->executable(memory->next() - 16)), section);
+    }
+    EXPECT_EQ(memory->section_of(memory->executable(memory->next())), std::nullopt);
 }
 
 TEST(CodeMemory, IsNeverWritableAndExecutableAtOnce) {

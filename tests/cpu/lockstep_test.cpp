@@ -54,8 +54,6 @@ private:
 
     void discard(interpreter::Block& /*block*/) override {}
 
-    void discard_all() override {}
-
     interpreter::Cpu cpu_;
 };
 

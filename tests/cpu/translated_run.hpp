@@ -2,6 +2,7 @@
 // after the other.
 #pragma once
 
+#include "cpu/assistance.hpp"
 #include "cpu/translator/host.hpp"
 #include "cpu/translator/vcpu.hpp"
 #include "cpu_fixture.hpp"
@@ -36,6 +37,9 @@ protected:
         for (std::uint64_t at = TestCpu::data_at; at < data_end; at += 8) {
             reference.write<std::uint64_t>(at, bytes());
         }
+        if (prepare_) {
+            prepare_(reference);
+        }
         x86::State state = reference.cpu->state();
         state.rip = TestCpu::code_at;
         for (unsigned i = 0; i < registers_.size(); ++i) {
@@ -59,6 +63,9 @@ protected:
         EXPECT_EQ(actual.system.cr2, expected.system.cr2);
         EXPECT_TRUE(std::ranges::equal(ram(*memory), ram(*reference.memory)));
         EXPECT_EQ(bus.mmio_writes, reference.bus.mmio_writes);
+        for (const auto& [name, count] : exits(*vcpu)) {
+            evicted_ = name == "traces-evicted" ? count : evicted_;
+        }
     }
 
     [[nodiscard]] static std::span<std::byte> ram(memory::GuestMemory& memory) {
@@ -67,7 +74,9 @@ protected:
 
     std::uint64_t& operator[](x86::Register number) { return registers_[number]; }
 
-    bool own_stack_ = false; // else rSP is at the fixture's stack
+    std::function<void(TestCpu&)> prepare_; // memory, before it runs
+    std::uint64_t evicted_ = 0;             // traces, in the last run
+    bool own_stack_ = false;                // else rSP is at the fixture's stack
     std::mt19937_64 random_{7};
     std::array<std::uint64_t, 16> registers_{};
 };

@@ -115,6 +115,42 @@ TEST_F(TranslatedRun, DividesUntilItTraps) {
     }
 }
 
+// Code in many pages, each piece a trace of its own, more than there is memory for; around it twice.
+TEST_F(TranslatedRun, OldTracesMakeRoom) {
+    constexpr std::uint64_t pages = 900, pieces = 8, first = 0x10'0000, stride = 0x100;
+    prepare_ = [](TestCpu& cpu) {
+        for (std::uint64_t i = 0; i < pages * pieces; ++i) {
+            const std::uint64_t at = first + i % pages * memory::page_size + i / pages * stride;
+            const std::uint64_t next = i + 1;
+            const std::uint64_t to = next == pages * pieces
+                                         ? TestCpu::code_at + 0x80
+                                         : first + next % pages * memory::page_size + next / pages * stride;
+            CodeGenerator piece;
+            piece.add(rax, static_cast<std::uint32_t>(i));
+            piece.mov(ptr[rbx], rax);
+            piece.rol(rax, 3);
+            piece.db(0xE9); // jmp
+            piece.dd(static_cast<std::uint32_t>(to - (at + piece.getSize() + 4)));
+            cpu.write_bytes(at, std::span(piece.getCode(), piece.getSize()));
+        }
+    };
+    (*this)[x86::rbx] = 0x2'0200;
+    (*this)[x86::rcx] = 2;
+    run([](CodeGenerator& c) {
+        Xbyak::Label again, out;
+        c.L(again);
+        c.mov(rdx, first);
+        c.jmp(rdx);
+        c.align(0x80);
+        while (c.getSize() < 0x80) {
+            c.nop();
+        }
+        c.dec(rcx);
+        c.jnz(again);
+    });
+    EXPECT_GT(evicted_, 500U);
+}
+
 // The load's check borrows a flag, which the test that follows overwrites.
 TEST_F(TranslatedRun, TestsOfVectorsClearTheOtherFlags) {
     using Emit = void (*)(CodeGenerator&);

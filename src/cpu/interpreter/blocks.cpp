@@ -3,31 +3,39 @@
 #include <algorithm>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 namespace strata::cpu::interpreter {
 
 static_assert(std::is_trivially_destructible_v<Block> && std::is_trivially_copyable_v<Insn>);
 
 std::byte* BlockCache::allocate(std::size_t size) {
-    size = (size + 63) & ~std::size_t{63};
-    if (chunk_size - chunk_used_ < size) {
-        chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(chunk_size));
-        chunk_used_ = 0;
+    if (chunks_.empty() || chunk_size - chunks_.back().used < size) {
+        chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(chunk_size)});
     }
-    std::byte* result = chunks_.back().get() + chunk_used_;
-    chunk_used_ += size;
-    used_ += size;
-    return result;
+    Chunk& chunk = chunks_.back();
+    return chunk.memory.get() + std::exchange(chunk.used, chunk.used + size);
+}
+
+template <class Act>
+void BlockCache::for_each_block(const Chunk& chunk, Act act) {
+    for (std::size_t at = 0; at < chunk.used;) {
+        auto& block = *std::launder(reinterpret_cast<Block*>(chunk.memory.get() + at));
+        at += block.size;
+        act(block);
+    }
 }
 
 Block& BlockCache::create(std::span<const Insn> insns) {
     static_assert(sizeof(Block) % alignof(Insn) == 0);
-    std::byte* memory = allocate(sizeof(Block) + insns.size_bytes());
+    const std::size_t size = (sizeof(Block) + insns.size_bytes() + 63) & ~std::size_t{63};
+    std::byte* memory = allocate(size);
     auto* copies = reinterpret_cast<Insn*>(memory + sizeof(Block));
     std::uninitialized_copy(insns.begin(), insns.end(), copies);
     auto* block = new (memory) Block;
     block->insns = copies;
     block->count = static_cast<std::uint32_t>(insns.size());
+    block->size = static_cast<std::uint32_t>(size);
     return *block;
 }
 
@@ -90,15 +98,30 @@ void BlockCache::invalidate_all() {
     pages_.clear();
 }
 
-void BlockCache::clear() {
-    if (accelerator_ != nullptr) {
-        accelerator_->discard_all();
+void BlockCache::make_room() {
+    if (chunks_.size() < most_chunks_ || chunk_size - chunks_.back().used >= most_bytes_of_block) {
+        return;
     }
-    std::ranges::fill(buckets_, nullptr);
-    pages_.clear();
-    chunks_.clear();
-    chunk_used_ = chunk_size;
-    used_ = 0;
+    // Some at once: finding what leads to them means a look at all.
+    const auto count = static_cast<std::ptrdiff_t>(std::max<std::size_t>(most_chunks_ / 4, 1));
+    std::vector<Chunk> oldest(std::move_iterator(chunks_.begin()),
+                              std::move_iterator(chunks_.begin() + count));
+    chunks_.erase(chunks_.begin(), chunks_.begin() + count);
+    for (const Chunk& chunk : oldest) {
+        for_each_block(chunk, [this](Block& block) { kill(block); });
+    }
+    const auto is_dead = [](const Block* block) { return block->key == Block::dead; };
+    for (const Chunk& chunk : chunks_) {
+        for_each_block(chunk, [&](Block& block) {
+            for (Block*& link : block.links) {
+                link = link == nullptr || is_dead(link) ? nullptr : link;
+            }
+        });
+    }
+    for (auto& [page, blocks] : pages_) {
+        std::erase_if(blocks, is_dead);
+    }
+    std::erase_if(pages_, [](const auto& item) { return item.second.empty(); });
     ++epoch_;
 }
 

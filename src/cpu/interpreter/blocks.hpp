@@ -1,15 +1,17 @@
 // One processor's predecoded blocks: straight runs of instructions within a page, found by guest-physical
-// address and mode. Blocks that lost their validity stay in memory until clear(), so that a running one may
-// void itself.
+// address and mode. Blocks that lost their validity stay in memory until make_room(), so that a running one
+// may void itself.
 #pragma once
 
 #include "cpu/interpreter/code_mode.hpp"
 #include "cpu/interpreter/insn.hpp"
 #include "memory/guest_memory.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -19,6 +21,7 @@ namespace strata::cpu::interpreter {
 
 struct Block {
     static constexpr std::uint64_t dead = ~std::uint64_t{0};
+    static constexpr std::size_t most_instructions = 64;
 
     // Where it was last entered, under which generation of the processor's translations: if both still hold,
     // it may be entered again without looking.
@@ -27,6 +30,7 @@ struct Block {
     const Insn* insns = nullptr;
     std::uint32_t count = 0;
     std::uint32_t bytes = 0;
+    std::uint32_t size = 0;        // of it and its instructions in the cache's memory
     std::array<Block*, 2> links{}; // blocks that followed it
     unsigned oldest_link = 0;
     std::uint64_t key = dead;                 // see BlockCache::key
@@ -52,16 +56,16 @@ public:
 
     // `block`, which has native code, is void; execute() may be running it.
     virtual void discard(Block& block) = 0;
-    // All are void and about to be freed.
-    virtual void discard_all() = 0;
 };
 
 class BlockCache {
 public:
     void set_accelerator(BlockAccelerator* accelerator) { accelerator_ = accelerator; }
 
-    // More decoded instructions than this and everything is decoded anew.
-    static constexpr std::size_t most_bytes = std::size_t{12} << 20;
+    // More decoded instructions than this and the oldest are decoded anew.
+    static constexpr std::size_t usual_bytes = std::size_t{32} << 20;
+
+    void limit(std::size_t bytes) { most_chunks_ = std::max<std::size_t>(bytes / chunk_size, 2); }
 
     [[nodiscard]] static std::uint64_t key(memory::GuestPhysical address, unsigned mode_key) {
         return address << CodeMode::key_bits | mode_key;
@@ -85,28 +89,37 @@ public:
     bool invalidate(memory::GuestPhysical page, std::uint64_t granules);
     void invalidate_all();
     void kill(Block& block);
-    void clear();
 
-    [[nodiscard]] bool full() const { return used_ >= most_bytes; }
+    // Before a block is created: room for it. Where there is none, the oldest quarter is freed.
+    void make_room();
 
-    // Grows with each clear(): blocks from before must not be used.
+    // Changes whenever blocks were freed: none that was found before must be used.
     [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
 
 private:
     static constexpr std::size_t bucket_count = 1 << 16;
     static constexpr std::size_t chunk_size = 256 << 10;
+    static constexpr std::size_t most_bytes_of_block =
+        sizeof(Block) + Block::most_instructions * sizeof(Insn) + 63;
 
     [[nodiscard]] static std::size_t bucket(std::uint64_t key) {
         return (key * 0x9E37'79B9'7F4A'7C15) >> (64 - 16);
     }
 
+    // Memory for blocks, one behind the other.
+    struct Chunk {
+        std::unique_ptr<std::byte[]> memory;
+        std::size_t used = 0;
+    };
+
     [[nodiscard]] std::byte* allocate(std::size_t size);
+    template <class Act>
+    static void for_each_block(const Chunk& chunk, Act act);
 
     std::vector<Block*> buckets_ = std::vector<Block*>(bucket_count);
     std::unordered_map<memory::GuestPhysical, std::vector<Block*>> pages_;
-    std::vector<std::unique_ptr<std::byte[]>> chunks_;
-    std::size_t chunk_used_ = chunk_size; // of the last chunk
-    std::size_t used_ = 0;
+    std::deque<Chunk> chunks_; // the oldest first
+    std::size_t most_chunks_ = usual_bytes / chunk_size;
     std::uint64_t epoch_ = 0;
     BlockAccelerator* accelerator_ = nullptr;
 };

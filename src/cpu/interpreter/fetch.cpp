@@ -11,8 +11,6 @@ namespace strata::cpu::interpreter {
 
 namespace {
 
-constexpr std::size_t most_instructions = 64; // of a block
-
 constexpr std::uint64_t page_offset(std::uint64_t address) { return address & (memory::page_size - 1); }
 
 } // namespace
@@ -79,15 +77,13 @@ Block& Cpu::find_block() {
 
 // Null if the code was written meanwhile: then once more.
 Block* Cpu::build_block(std::uint64_t linear, const FetchEntry& page) {
-    if (blocks_.full()) {
-        blocks_.clear();
-    }
+    blocks_.make_room();
     const std::uint64_t start = page_offset(linear);
     const std::uint64_t readable = std::min(memory::page_size - start, code_bytes_left());
-    std::array<std::uint8_t, most_instructions * max_instruction_length> bytes;
+    std::array<std::uint8_t, Block::most_instructions * max_instruction_length> bytes;
     std::size_t size = 0;
     draft_.clear();
-    for (bool ended = false; !ended && draft_.size() < most_instructions;) {
+    for (bool ended = false; !ended && draft_.size() < Block::most_instructions;) {
         const std::size_t ahead = std::min<std::size_t>(readable - size, max_instruction_length);
         const std::span<std::uint8_t> window(bytes.data() + size, ahead);
         read_code(page, start + size, window);

@@ -53,8 +53,6 @@ private:
 
     void discard(interpreter::Block& /*block*/) override {}
 
-    void discard_all() override {}
-
     void run_once(std::uint32_t pending);
     void settle_last_run();
     void end_block_at(interpreter::Block& block, std::uint64_t distance);

@@ -37,6 +37,7 @@ Result<std::unique_ptr<Leader>> make_translating_leader(interpreter::Shared& sha
     return std::make_unique<TranslatingLeader>(
         std::move(frame), std::move(*code),
         translator::Policy{.runs_before_translation = pace.runs_before_translation,
+                           .decoded_bytes = interpreter::BlockCache::usual_bytes,
                            .keeps_all = pace.runs_before_translation == 1,
                            .unrolls_at_once = true,
                            .checks = false});

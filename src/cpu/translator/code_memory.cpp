@@ -27,7 +27,8 @@ Result<CodeMemory> CodeMemory::create(std::size_t size) {
 
 CodeMemory::CodeMemory(CodeMemory&& other) noexcept
     : writable_(std::exchange(other.writable_, nullptr)),
-      executable_(std::exchange(other.executable_, nullptr)), size_(other.size_), used_(other.used_) {}
+      executable_(std::exchange(other.executable_, nullptr)), size_(other.size_), used_(other.used_),
+      kept_(other.kept_), section_(other.section_) {}
 
 CodeMemory::~CodeMemory() {
     if (writable_ != nullptr) {

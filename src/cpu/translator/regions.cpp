@@ -26,18 +26,29 @@ std::uint64_t bytes_of(const Region& region, const RegionUse& use) {
 } // namespace
 
 bool Regions::take(RegionUse& use) {
-    if (taken_ == capacity) {
+    if (!free_.empty()) { // it may be in a list still
+        use.number = free_.back();
+        free_.pop_back();
+    } else if (taken_ != capacity) {
+        use.number = taken_++;
+        regions[use.number].physical = 0;
+    } else {
         return false;
     }
-    use.number = taken_++;
     fills[use.number] = {.last = use.last, .until_growth = first_growth};
     uses_[use.number] = &use;
-    regions[use.number].physical = 0;
     regions[use.number].drop();
     return true;
 }
 
+void Regions::give_back(const RegionUse& use) {
+    regions[use.number].drop();
+    uses_[use.number] = &nobody_;
+    free_.push_back(use.number);
+}
+
 void Regions::clear() {
+    free_.clear();
     taken_ = none + 1;
     filled_end = {0, capacity};
 }

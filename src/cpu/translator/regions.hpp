@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace strata::cpu::translator {
 
@@ -58,6 +59,8 @@ public:
 
     // A new empty region for `use`, which outlives it and learns its number. False: all are taken.
     [[nodiscard]] bool take(RegionUse& use);
+    // The place's region is free again.
+    void give_back(const RegionUse& use);
     // All are free again.
     void clear();
 
@@ -98,6 +101,8 @@ private:
     void drop_list(unsigned number);
 
     std::array<RegionUse*, capacity> uses_;
+    std::vector<std::uint32_t> free_; // of those once taken
+    RegionUse nobody_;
     unsigned taken_ = none + 1;
     std::uint64_t drops_ = 0;
 };

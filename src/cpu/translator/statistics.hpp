@@ -18,7 +18,7 @@ public:
         trace_instructions, // of the guest, in these
         code_bytes,         // of the host, in these
         traces_voided,      // since the guest wrote to their code, or decoded code was given up
-        restarts,           // all was given up, since memory for code was full or decoded code was
+        traces_evicted,     // to make room
         region_fills,       // a place of access got another run of pages from the TLB
         page_walks,         // and the page tables were walked for it
         instructions_interpreted,

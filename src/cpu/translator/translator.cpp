@@ -59,10 +59,11 @@ Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy)
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
     stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region});
     code_.take(assembler.getSize());
-    stubs_size_ = code_.used();
+    code_.keep();
     const std::uintptr_t entry = code_.executable(stubs_.enter);
     std::memcpy(&enter_, &entry, sizeof entry);
     cpu_.set_accelerator(this);
+    cpu_.blocks_.limit(policy.decoded_bytes);
     if (policy.keeps_all) {
         cpu_.rewritten_.keep_all();
     }
@@ -271,12 +272,12 @@ bool Translator::execute(Block& block, Block*& next_block) {
         const std::uint64_t epoch = cpu_.blocks_.epoch();
         Block& next = cpu_.find_block();
         if (cpu_.blocks_.epoch() != epoch) {
-            return true; // the link went with all the rest
+            return true; // the link may have gone
         }
-        const std::uint64_t starts = starts_;
+        const std::uint64_t evictions = evictions_;
         native = native_of(next, link != nullptr && link->plain);
-        if (starts_ != starts) {
-            return true; // likewise
+        if (evictions_ != evictions) {
+            return true; // the link may have gone
         }
         if (native == nullptr || !runnable(*native)) {
             next_block = &next;
@@ -308,7 +309,7 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
 // The trace that begins with the block; it goes when the block goes, so that takes all of its granules.
 NativeBlock* Translator::translate(Block& block, bool plain) {
     if (code_.left() < most_bytes_of_trace) {
-        start_anew();
+        make_room();
     }
     const memory::GuestPhysical page =
         block.key >> interpreter::CodeMode::key_bits & ~(memory::page_size - 1);
@@ -354,8 +355,9 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     native->next = static_cast<NativeBlock*>(block.native);
     block.native = native.get();
     cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
-    blocks_.push_back(std::move(native));
-    return blocks_.back().get();
+    auto& blocks = sections_[code_.section()].blocks;
+    blocks.push_back(std::move(native));
+    return blocks.back().get();
 }
 
 void Translator::check(const NativeBlock& native, std::span<const Trap> traps, const std::uint8_t* end,
@@ -379,16 +381,22 @@ std::uint32_t Translator::page_id(std::uint64_t linear, memory::GuestPhysical ph
 }
 
 void Translator::add_traps(std::span<const Trap> traps) {
-    const std::size_t before = traps_.size();
+    auto& known = sections_[code_.section()].traps;
+    const auto before = static_cast<std::ptrdiff_t>(known.size());
     for (const Trap& trap : traps) {
-        traps_.emplace_back(code_.executable(trap.instruction), code_.executable(trap.handler));
+        known.emplace_back(code_.executable(trap.instruction), code_.executable(trap.handler));
     }
-    std::sort(traps_.begin() + static_cast<std::ptrdiff_t>(before), traps_.end());
+    std::sort(known.begin() + before, known.end());
 }
 
 std::uintptr_t Translator::trap_handler(std::uintptr_t instruction) const {
-    const auto found = std::ranges::lower_bound(traps_, instruction, {}, &HostTrap::first);
-    return found == traps_.end() || found->first != instruction ? 0 : found->second;
+    const auto section = code_.section_of(instruction);
+    if (!section) {
+        return 0;
+    }
+    const auto& traps = sections_[*section].traps;
+    const auto found = std::ranges::lower_bound(traps, instruction, {}, &HostTrap::first);
+    return found == traps.end() || found->first != instruction ? 0 : found->second;
 }
 
 // ---- linking ----
@@ -443,34 +451,50 @@ void Translator::discard(Block& block) {
     for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
         drop(*native);
         statistics_.add(Statistics::traces_voided);
-        for (JumpCache& jumps : frame_.native.jumps) {
-            jumps.remove(native->linear);
-        }
+        forget_jumps(native->linear);
     }
     block.native = nullptr;
 }
 
-// The code memory is full: what is still used is translated again, the rest was not worth keeping.
-void Translator::start_anew() {
-    for (const auto& native : blocks_) {
-        if (native->block != nullptr) {
-            native->block->native = nullptr;
-        }
+void Translator::forget_jumps(std::uint64_t linear) {
+    for (JumpCache& jumps : frame_.native.jumps) {
+        jumps.remove(linear);
     }
-    discard_all();
 }
 
-void Translator::discard_all() {
-    ++starts_;
-    statistics_.add(Statistics::restarts);
-    for (JumpCache& jumps : frame_.native.jumps) {
-        jumps.clear();
+// A section of the code's memory is full: the next one, which is the oldest, makes room. What of it is still
+// used is soon translated again.
+void Translator::make_room() {
+    constexpr std::size_t most_page_ids = 1 << 20;
+    if (page_ids_.size() > most_page_ids) { // those of pages that are long gone, too
+        for (unsigned section = 0; section < CodeMemory::sections; ++section) {
+            evict(section);
+        }
+        page_ids_.clear();
     }
-    blocks_.clear();
-    frame_.native.regions.clear();
-    page_ids_.clear();
-    traps_.clear();
-    code_.shrink(stubs_size_);
+    const unsigned next = (code_.section() + 1) % CodeMemory::sections;
+    evict(next);
+    code_.enter(next);
+}
+
+void Translator::evict(unsigned section) {
+    for (const auto& native : sections_[section].blocks) {
+        if (native->block != nullptr) {
+            void** link = &native->block->native;
+            while (*link != native.get()) {
+                link = reinterpret_cast<void**>(&static_cast<NativeBlock*>(*link)->next);
+            }
+            *link = native->next;
+            drop(*native);
+            forget_jumps(native->linear);
+            statistics_.add(Statistics::traces_evicted);
+        }
+        for (const RegionUse& use : native->regions) {
+            frame_.native.regions.give_back(use);
+        }
+    }
+    sections_[section] = {};
+    ++evictions_;
 }
 
 } // namespace strata::cpu::translator

@@ -19,6 +19,7 @@ namespace strata::cpu::translator {
 
 struct Policy {
     std::uint32_t runs_before_translation; // how often a block is met without host code before it gets some
+    std::size_t decoded_bytes;             // of instructions that are kept, about
     bool keeps_all;                        // translates even what is written again and again
     bool unrolls_at_once;                  // loops, else when they are known to be busy
     bool checks; // find_escape() judges all code before it runs: the process ends if there is any
@@ -34,7 +35,6 @@ public:
 
     bool execute(interpreter::Block& block, interpreter::Block*& next_block) override;
     void discard(interpreter::Block& block) override;
-    void discard_all() override;
 
     // Where to go on after a trap at a host address: the way to the interpreter; 0 if the trap is not a
     // guest's.
@@ -60,7 +60,9 @@ private:
     void unlink(Link& link);
     void drop(NativeBlock& native);
     void unroll(interpreter::Block& block);
-    void start_anew();
+    void make_room();
+    void evict(unsigned section);
+    void forget_jumps(std::uint64_t linear);
     // Whether there is translated code for the processor's mode, and it would do what it should.
     [[nodiscard]] bool translates() const;
     // Whether 32-bit code reaches all addresses by all segments but FS and GS.
@@ -76,14 +78,19 @@ private:
     Policy policy_;
     Stubs stubs_;
     Trace trace_;
-    std::size_t stubs_size_ = 0;
     void (*enter_)(interpreter::Cpu*) = nullptr;
-    std::vector<std::unique_ptr<NativeBlock>> blocks_;
     using HostTrap = std::pair<std::uintptr_t, std::uintptr_t>; // the host instruction, its handler
-    std::vector<HostTrap> traps_;                               // in order: code grows upwards
+
+    // What is in a section of the code's memory.
+    struct Section {
+        std::vector<std::unique_ptr<NativeBlock>> blocks;
+        std::vector<HostTrap> traps; // in order: code grows upwards
+    };
+
+    std::array<Section, CodeMemory::sections> sections_;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> page_ids_; // by linear and physical page
     std::uint32_t last_page_id_ = 0;
-    std::uint64_t starts_ = 0;           // how often all translations went
+    std::uint64_t evictions_ = 0;        // how often translations were freed
     bool smap_ = false;                  // CR4's, when last looked at
     std::array<bool, 2> narrow_jumps_{}; // whether the JumpCaches of supervisor, user are 32-bit code's
     std::array<interpreter::Availability, 2> availabilities_{}; // of SSE and AVX, when last looked at

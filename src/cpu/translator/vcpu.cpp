@@ -73,12 +73,21 @@ private:
 
 // Translating an instruction costs about as much as interpreting it a hundred times, and what runs that often
 // may never run again: of 30 to 1600, a system starts fastest with 200.
-constexpr Policy usual{
-    .runs_before_translation = 200, .keeps_all = false, .unrolls_at_once = false, .checks = false};
-constexpr Policy checked{
-    .runs_before_translation = 200, .keeps_all = false, .unrolls_at_once = false, .checks = true};
-constexpr Policy eager{
-    .runs_before_translation = 1, .keeps_all = true, .unrolls_at_once = true, .checks = true};
+constexpr Policy usual{.runs_before_translation = 200,
+                       .decoded_bytes = interpreter::BlockCache::usual_bytes,
+                       .keeps_all = false,
+                       .unrolls_at_once = false,
+                       .checks = false};
+constexpr Policy checked{.runs_before_translation = 200,
+                         .decoded_bytes = interpreter::BlockCache::usual_bytes,
+                         .keeps_all = false,
+                         .unrolls_at_once = false,
+                         .checks = true};
+constexpr Policy eager{.runs_before_translation = 1,
+                       .decoded_bytes = 1 << 20,
+                       .keeps_all = true,
+                       .unrolls_at_once = true,
+                       .checks = true};
 
 } // namespace
 
