@@ -11,6 +11,9 @@
 #include <string>
 #include <string_view>
 #include <sys/types.h>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -35,6 +38,26 @@ public:
 
     [[nodiscard]] std::string text();
     [[nodiscard]] std::int64_t number();
+
+    // Of each row what `read`, which gives a Result, makes of it.
+    template <class Read>
+    [[nodiscard]] auto all(Read read) {
+        using Item = std::invoke_result_t<Read, Statement&>::value_type;
+        Result<std::vector<Item>> items;
+        while (items) {
+            const auto more = step();
+            if (more && !*more) {
+                break;
+            }
+            auto item = more ? read(*this) : std::unexpected(more.error());
+            if (item) {
+                items->push_back(std::move(*item));
+            } else {
+                items = std::unexpected(item.error());
+            }
+        }
+        return items;
+    }
 
 private:
     [[nodiscard]] std::unexpected<Error> failure() const;

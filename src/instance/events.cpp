@@ -54,26 +54,18 @@ Result<std::vector<Event>> events_after(const Database& database, std::int64_t s
     auto rows = database.prepare("SELECT sequence, time, type, action, subject, attributes FROM events "
                                  "WHERE sequence > ? ORDER BY sequence");
     rows.bind(sequence);
-    std::vector<Event> events;
-    while (true) {
-        const auto more = rows.step();
-        if (!more) {
-            return std::unexpected(more.error());
-        }
-        if (!*more) {
-            return events;
-        }
-        Event event{.sequence = rows.number(),
-                    .time = rows.number(),
-                    .type = rows.text(),
-                    .action = rows.text(),
-                    .subject = rows.text()};
-        const auto attributes = nlohmann::json::parse(rows.text(), nullptr, false);
+    return rows.all([](Statement& row) -> Result<Event> {
+        Event event{.sequence = row.number(),
+                    .time = row.number(),
+                    .type = row.text(),
+                    .action = row.text(),
+                    .subject = row.text()};
+        const auto attributes = nlohmann::json::parse(row.text(), nullptr, false);
         if (attributes.is_object()) {
             event.attributes = attributes.get<Attributes>();
         }
-        events.push_back(std::move(event));
-    }
+        return event;
+    });
 }
 
 Result<std::int64_t> newest_event(const Database& database) {

@@ -148,22 +148,11 @@ Result<void> Instances::settle(Instance& instance) const {
 
 // The instances of a query's rows, as they are now.
 Result<std::vector<Instance>> Instances::select(Statement& rows) const {
-    std::vector<Instance> all;
-    while (true) {
-        const auto more = rows.step();
-        if (!more) {
-            return std::unexpected(more.error());
-        }
-        if (!*more) {
-            break;
-        }
-        auto instance = read_row(rows);
-        if (!instance) {
-            return std::unexpected(instance.error());
-        }
-        all.push_back(std::move(*instance));
+    auto all = rows.all(read_row);
+    if (!all) {
+        return all;
     }
-    for (auto& instance : all) {
+    for (auto& instance : *all) {
         if (auto settled = settle(instance); !settled) {
             return std::unexpected(settled.error());
         }

@@ -65,20 +65,12 @@ Result<Volume> need_volume(const Instances& instances, const std::string& wanted
 }
 
 Result<std::vector<Volume>> list_volumes(const Instances& instances) {
-    std::vector<Volume> all;
     auto rows = instances.database().prepare("SELECT name, created FROM volumes ORDER BY name");
-    while (true) {
-        const auto more = rows.step();
-        if (!more) {
-            return std::unexpected(more.error());
-        }
-        if (!*more) {
-            return all;
-        }
-        Volume volume{.name = rows.text(), .created = rows.number()};
+    return rows.all([&](Statement& row) -> Result<Volume> {
+        Volume volume{.name = row.text(), .created = row.number()};
         volume.path = directory_of(instances, volume.name) + "/data";
-        all.push_back(std::move(volume));
-    }
+        return volume;
+    });
 }
 
 Result<std::vector<std::string>> users_of_volume(const Instances& instances, const std::string& name) {

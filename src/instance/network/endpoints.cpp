@@ -10,26 +10,16 @@ namespace {
 
 constexpr auto columns = "network, instance, aliases, wanted, address, device";
 
-Result<std::vector<Endpoint>> select(Statement& rows) {
-    std::vector<Endpoint> all;
-    while (true) {
-        const auto more = rows.step();
-        if (!more) {
-            return std::unexpected(more.error());
-        }
-        if (!*more) {
-            return all;
-        }
-        Endpoint endpoint{.network = rows.text(), .instance = rows.text()};
-        const auto aliases = nlohmann::json::parse(rows.text(), nullptr, false);
-        for (const auto& alias : aliases) {
-            endpoint.aliases.push_back(alias.is_string() ? alias.get<std::string>() : "");
-        }
-        endpoint.wanted = static_cast<Address>(rows.number());
-        endpoint.address = static_cast<Address>(rows.number());
-        endpoint.device = rows.text();
-        all.push_back(std::move(endpoint));
+Result<Endpoint> read_endpoint(Statement& row) {
+    Endpoint endpoint{.network = row.text(), .instance = row.text()};
+    const auto aliases = nlohmann::json::parse(row.text(), nullptr, false);
+    for (const auto& alias : aliases) {
+        endpoint.aliases.push_back(alias.is_string() ? alias.get<std::string>() : "");
     }
+    endpoint.wanted = static_cast<Address>(row.number());
+    endpoint.address = static_cast<Address>(row.number());
+    endpoint.device = row.text();
+    return endpoint;
 }
 
 // Lowest first; 0 when there is none.
@@ -53,13 +43,13 @@ Address lowest_free(const Network& network, const std::vector<Endpoint>& others)
 Result<std::vector<Endpoint>> endpoints_of(const Instances& instances, const Instance& instance) {
     auto rows = instances.database().prepare(
         fmt::format("SELECT {} FROM endpoints WHERE instance = ? ORDER BY rowid", columns));
-    return select(rows.bind(instance.id));
+    return rows.bind(instance.id).all(read_endpoint);
 }
 
 Result<std::vector<Endpoint>> endpoints_in(const Instances& instances, const Network& network) {
     auto rows = instances.database().prepare(
         fmt::format("SELECT {} FROM endpoints WHERE network = ? ORDER BY rowid", columns));
-    return select(rows.bind(network.id));
+    return rows.bind(network.id).all(read_endpoint);
 }
 
 Result<void> check_endpoint(const Network& network, const std::vector<std::string>& aliases,

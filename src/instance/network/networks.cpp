@@ -53,24 +53,6 @@ Result<Network> read_network(Statement& row) {
     return fail(fmt::format("the settings of network {} are damaged", network.name));
 }
 
-Result<std::vector<Network>> select(Statement& rows) {
-    std::vector<Network> all;
-    while (true) {
-        const auto more = rows.step();
-        if (!more) {
-            return std::unexpected(more.error());
-        }
-        if (!*more) {
-            return all;
-        }
-        auto network = read_network(rows);
-        if (!network) {
-            return std::unexpected(network.error());
-        }
-        all.push_back(std::move(*network));
-    }
-}
-
 Result<void> check_name(const std::string& name) {
     const auto is_letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
     constexpr const char* taken[] = {"bridge", "host", "none", "user", "default", "container"};
@@ -165,7 +147,7 @@ Result<Network> make(const Instances& instances, const NetworkRequest& request, 
     const auto made = instances.database().transaction([&]() -> Result<void> {
         auto known =
             instances.database().prepare(fmt::format("SELECT {} FROM networks WHERE name = ?", columns));
-        auto same = select(known.bind(network.name));
+        auto same = known.bind(network.name).all(read_network);
         if (!same) {
             return std::unexpected(same.error());
         }
@@ -210,7 +192,7 @@ Result<Network> create_network(const Instances& instances, const NetworkRequest&
 Result<Network> find_network(const Instances& instances, const std::string& text) {
     auto rows = instances.database().prepare(
         fmt::format("SELECT {} FROM networks WHERE name = ? OR substr(id, 1, ?) = ?", columns));
-    auto found = select(rows.bind(text).bind(static_cast<std::int64_t>(text.size())).bind(text));
+    auto found = rows.bind(text).bind(static_cast<std::int64_t>(text.size())).bind(text).all(read_network);
     if (!found) {
         return std::unexpected(found.error());
     }
@@ -232,7 +214,7 @@ Result<Network> find_network(const Instances& instances, const std::string& text
 
 Result<std::vector<Network>> list_networks(const Instances& instances) {
     auto rows = instances.database().prepare(fmt::format("SELECT {} FROM networks ORDER BY rowid", columns));
-    return select(rows);
+    return rows.all(read_network);
 }
 
 Result<void> save_network(const Instances& instances, const Network& network) {
