@@ -1,7 +1,6 @@
 #include "cpu/translator/regions.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace strata::cpu::translator {
 
@@ -14,8 +13,6 @@ namespace {
 
 constexpr std::uint64_t most_pages = 16; // that a region grows by at once, each way
 constexpr std::uint32_t first_growth = 4, next_growth = 64, after_no_growth = 4096;
-
-bool is_narrow(std::uint64_t linear) { return linear <= std::numeric_limits<std::uint32_t>::max(); }
 
 std::uint64_t base_of(const Region& region) { return std::uint64_t{0} - region.minus_base; }
 
@@ -66,7 +63,7 @@ void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
     const auto belongs = [&](std::uint64_t other) {
         const unsigned place = TlbSet::index(other);
         const std::uint64_t distance = other - page;
-        if ((use.narrow && !is_narrow(other)) || tags[place] != tag_of(other) ||
+        if ((use.narrow && other >= end_of_narrow) || tags[place] != tag_of(other) ||
             set.addends[place] != addend || page_of(set.physicals[place]) != page_of(physical) + distance) {
             return false;
         }

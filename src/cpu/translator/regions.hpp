@@ -12,6 +12,8 @@
 
 namespace strata::cpu::translator {
 
+inline constexpr std::uint64_t end_of_narrow = std::uint64_t{1} << 32; // of what 32-bit code can address
+
 // An access of the place's span at `linear` lies inside unless (linear + minus_base) + minus_limit carries.
 struct Region {
     // An empty one can't be expressed: it would hold this one address alone, which is canonical neither for

@@ -6,7 +6,6 @@
 #include "cpu/translator/host.hpp"
 #include "cpu/translator/host_check.hpp"
 #include "cpu/translator/traps.hpp"
-#include "cpu/x86/mxcsr.hpp"
 
 #include <algorithm>
 #include <array>
@@ -27,8 +26,6 @@ namespace {
 
 constexpr std::size_t most_bytes_of_trace = 128 << 10; // of host code, slow paths and all
 constexpr std::size_t most_bytes_of_stubs = 16 << 10;
-constexpr std::uint64_t end_of_narrow = std::uint64_t{1} << 32; // of what 32-bit code can address
-constexpr std::uint32_t busy = ~std::uint32_t{0};               // Block::runs of a loop to be unrolled
 
 // RFLAGS' arithmetic bits as LAHF and SETO give them: AH and AL.
 std::uint32_t pack_flags(std::uint64_t arithmetic) {
@@ -38,9 +35,6 @@ std::uint32_t pack_flags(std::uint64_t arithmetic) {
 std::uint64_t unpack_flags(std::uint32_t packed) {
     return (packed >> 8 & 0xD5) | ((packed & 1) != 0 ? x86::flag::of : 0);
 }
-
-// Whether SIMD exceptions reach the guest: then the interpreter carries out vector instructions.
-bool unmasked(const Cpu& cpu) { return (cpu.fp.mxcsr & x86::mxcsr::masks) != x86::mxcsr::masks; }
 
 // Whether a stack pointer of 32 bits has gone round: translated code adds up in 64.
 bool wrapped(std::uint64_t before, std::uint64_t after) {
@@ -106,7 +100,7 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     }
     const std::uint64_t next = leave ? translator.next_target() : go_on_behind;
     native.flags = pack_flags(cpu->flags.arithmetic());
-    native.vectors_unusable = unmasked(*cpu) ? 1 : 0;
+    translator.look_at_vectors();
     return next;
 }
 
@@ -173,64 +167,6 @@ std::uint64_t Translator::next_target() {
         cpu_.deliver_fault(fault);
     }
     return leave_translated_code;
-}
-
-// What follows from changes that were made outside translated code.
-void Translator::look_at_state() {
-    const bool smap = (cpu_.system.cr4 & x86::cr4::smap) != 0;
-    if (smap != smap_) { // which translations have built in
-        smap_ = smap;
-        cpu_.blocks_.invalidate_all();
-    }
-    const std::array availabilities{cpu_.code_mode_.sse, cpu_.code_mode_.avx};
-    if (availabilities != availabilities_) { // which blocks are translated for
-        availabilities_ = availabilities;
-        for (JumpCache& jumps : frame_.native.jumps) {
-            jumps.clear();
-        }
-    }
-    frame_.native.vectors_unusable = unmasked(cpu_) ? 1 : 0;
-    const bool narrow = cpu_.code_mode_.size == CodeMode::Size::bits32;
-    if (narrow) {
-        look_at_segments();
-    }
-    if (bool& known = narrow_jumps_[cpu_.code_mode_.user]; narrow != known) {
-        known = narrow;
-        // They know code by its address alone.
-        const auto [one, other] = cpu_.code_mode_.user
-                                      ? std::pair(DataView::user, DataView::never)
-                                      : std::pair(DataView::supervisor, DataView::supervisor_smap_off);
-        frame_.native.jumps[static_cast<std::size_t>(one)].clear();
-        frame_.native.jumps[static_cast<std::size_t>(other)].clear();
-    }
-}
-
-// Translated code does what privilege levels 0 and 3 may.
-bool Translator::translates() const {
-    const unsigned cpl = cpu_.cpl();
-    const bool wide = cpu_.code_mode_.size == CodeMode::Size::bits64;
-    return (cpl == 0 || cpl == 3) && (wide || (cpu_.code_mode_.size == CodeMode::Size::bits32 &&
-                                               !cpu_.code_mode_.real_or_v86 && flat()));
-}
-
-bool Translator::flat() const {
-    const auto& segments = cpu_.system.segments;
-    const auto reaches_all = [&](unsigned segment) {
-        return segments[segment].base == 0 &&
-               std::ranges::all_of(cpu_.accessible_end_[segment],
-                                   [](std::uint64_t end) { return end >= end_of_narrow; });
-    };
-    return segments[x86::cs].base == 0 && segments[x86::cs].limit == end_of_narrow - 1 &&
-           cpu_.accessible_end_[x86::cs][0] >= end_of_narrow && segments[x86::ss].big() &&
-           reaches_all(x86::ds) && reaches_all(x86::es) && reaches_all(x86::ss);
-}
-
-void Translator::look_at_segments() {
-    for (const unsigned segment : {x86::fs, x86::gs}) {
-        const bool all = std::ranges::all_of(cpu_.accessible_end_[segment],
-                                             [](std::uint64_t end) { return end >= end_of_narrow; });
-        frame_.native.limited[segment - x86::fs] = all ? 0 : 1;
-    }
 }
 
 bool Translator::runnable(const NativeBlock& native) const {
@@ -426,75 +362,6 @@ void Translator::unlink(Link& link) {
         link.to = nullptr;
         patch(link.jump, link.unlinked);
     }
-}
-
-// ---- dropping ----
-
-void Translator::drop(NativeBlock& native) {
-    while (!native.incoming.empty()) {
-        unlink(*native.incoming.back());
-    }
-    for (Link& link : native.links) {
-        unlink(link);
-    }
-    native.block = nullptr;
-}
-
-// A signal, which comes at any time, found the processor in the loop: it spends time there. So that is worth
-// a longer translation, which takes longer to make.
-void Translator::unroll(Block& block) {
-    block.runs = busy;
-    discard(block);
-}
-
-void Translator::discard(Block& block) {
-    for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
-        drop(*native);
-        statistics_.add(Statistics::traces_voided);
-        forget_jumps(native->linear);
-    }
-    block.native = nullptr;
-}
-
-void Translator::forget_jumps(std::uint64_t linear) {
-    for (JumpCache& jumps : frame_.native.jumps) {
-        jumps.remove(linear);
-    }
-}
-
-// A section of the code's memory is full: the next one, which is the oldest, makes room. What of it is still
-// used is soon translated again.
-void Translator::make_room() {
-    constexpr std::size_t most_page_ids = 1 << 20;
-    if (page_ids_.size() > most_page_ids) { // those of pages that are long gone, too
-        for (unsigned section = 0; section < CodeMemory::sections; ++section) {
-            evict(section);
-        }
-        page_ids_.clear();
-    }
-    const unsigned next = (code_.section() + 1) % CodeMemory::sections;
-    evict(next);
-    code_.enter(next);
-}
-
-void Translator::evict(unsigned section) {
-    for (const auto& native : sections_[section].blocks) {
-        if (native->block != nullptr) {
-            void** link = &native->block->native;
-            while (*link != native.get()) {
-                link = reinterpret_cast<void**>(&static_cast<NativeBlock*>(*link)->next);
-            }
-            *link = native->next;
-            drop(*native);
-            forget_jumps(native->linear);
-            statistics_.add(Statistics::traces_evicted);
-        }
-        for (const RegionUse& use : native->regions) {
-            frame_.native.regions.give_back(use);
-        }
-    }
-    sections_[section] = {};
-    ++evictions_;
 }
 
 } // namespace strata::cpu::translator

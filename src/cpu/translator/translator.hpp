@@ -43,6 +43,8 @@ public:
     [[nodiscard]] const Statistics& statistics() const { return statistics_; }
 
 private:
+    static constexpr std::uint32_t busy = ~std::uint32_t{0}; // Block::runs of a loop to be unrolled
+
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
     static std::uint64_t grow_region(interpreter::Cpu* cpu, std::uint64_t number);
     static std::uint64_t walk_region(interpreter::Cpu* cpu, std::uint64_t number);
@@ -69,6 +71,7 @@ private:
     [[nodiscard]] bool flat() const;
     void look_at_state();
     void look_at_segments();
+    void look_at_vectors();
 
     Statistics statistics_;
     Frame& frame_;

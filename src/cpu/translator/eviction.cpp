@@ -1,0 +1,75 @@
+// Translations that are void, and those that make room.
+#include "cpu/translator/translator.hpp"
+
+namespace strata::cpu::translator {
+
+using interpreter::Block;
+
+void Translator::drop(NativeBlock& native) {
+    while (!native.incoming.empty()) {
+        unlink(*native.incoming.back());
+    }
+    for (Link& link : native.links) {
+        unlink(link);
+    }
+    native.block = nullptr;
+}
+
+// A signal, which comes at any time, found the processor in the loop: it spends time there. So that is worth
+// a longer translation, which takes longer to make.
+void Translator::unroll(Block& block) {
+    block.runs = busy;
+    discard(block);
+}
+
+void Translator::discard(Block& block) {
+    for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
+        drop(*native);
+        statistics_.add(Statistics::traces_voided);
+        forget_jumps(native->linear);
+    }
+    block.native = nullptr;
+}
+
+void Translator::forget_jumps(std::uint64_t linear) {
+    for (JumpCache& jumps : frame_.native.jumps) {
+        jumps.remove(linear);
+    }
+}
+
+// A section of the code's memory is full: the next one, which is the oldest, makes room. What of it is still
+// used is soon translated again.
+void Translator::make_room() {
+    constexpr std::size_t most_page_ids = 1 << 20;
+    if (page_ids_.size() > most_page_ids) { // those of pages that are long gone, too
+        for (unsigned section = 0; section < CodeMemory::sections; ++section) {
+            evict(section);
+        }
+        page_ids_.clear();
+    }
+    const unsigned next = (code_.section() + 1) % CodeMemory::sections;
+    evict(next);
+    code_.enter(next);
+}
+
+void Translator::evict(unsigned section) {
+    for (const auto& native : sections_[section].blocks) {
+        if (native->block != nullptr) {
+            void** link = &native->block->native;
+            while (*link != native.get()) {
+                link = reinterpret_cast<void**>(&static_cast<NativeBlock*>(*link)->next);
+            }
+            *link = native->next;
+            drop(*native);
+            forget_jumps(native->linear);
+            statistics_.add(Statistics::traces_evicted);
+        }
+        for (const RegionUse& use : native->regions) {
+            frame_.native.regions.give_back(use);
+        }
+    }
+    sections_[section] = {};
+    ++evictions_;
+}
+
+} // namespace strata::cpu::translator
