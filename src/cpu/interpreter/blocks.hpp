@@ -97,13 +97,13 @@ public:
     [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
 
 private:
-    static constexpr std::size_t bucket_count = 1 << 16;
+    static constexpr unsigned bucket_bits = 16;
     static constexpr std::size_t chunk_size = 256 << 10;
     static constexpr std::size_t most_bytes_of_block =
         sizeof(Block) + Block::most_instructions * sizeof(Insn) + 63;
 
     [[nodiscard]] static std::size_t bucket(std::uint64_t key) {
-        return (key * 0x9E37'79B9'7F4A'7C15) >> (64 - 16);
+        return (key * 0x9E37'79B9'7F4A'7C15) >> (64 - bucket_bits);
     }
 
     // Memory for blocks, one behind the other.
@@ -116,7 +116,7 @@ private:
     template <class Act>
     static void for_each_block(const Chunk& chunk, Act act);
 
-    std::vector<Block*> buckets_ = std::vector<Block*>(bucket_count);
+    std::vector<Block*> buckets_ = std::vector<Block*>(std::size_t{1} << bucket_bits);
     std::unordered_map<memory::GuestPhysical, std::vector<Block*>> pages_;
     std::deque<Chunk> chunks_; // the oldest first
     std::size_t most_chunks_ = usual_bytes / chunk_size;

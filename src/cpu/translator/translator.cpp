@@ -72,7 +72,7 @@ Translator::~Translator() {
 // ---- running ----
 
 // One instruction by the interpreter, in the middle of translated code. Where that goes on:
-// InterpretFunction.
+// Services::interpret.
 std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     auto& translator = *static_cast<Translator*>(cpu->accelerator_);
     NativeState& native = translator.frame_.native;
@@ -91,9 +91,9 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
         cpu->deliver_fault(fault);
         leave = true;
     }
-    if (narrow) {
+    if (narrow && !leave) { // else all is looked at before the next
         translator.look_at_segments();
-        leave |= !translator.flat() || wrapped(stack, cpu->regs[x86::rsp]);
+        leave = !translator.flat() || wrapped(stack, cpu->regs[x86::rsp]);
     }
     if (native.missed != Regions::none) { // now the TLB has it
         grow_region(cpu, std::exchange(native.missed, Regions::none));
