@@ -1,4 +1,5 @@
 // Lockstep finds a leader that is wrong, leaves a case that shows it again, and the reducer cuts that down.
+#include "cpu/lockstep/comparison.hpp"
 #include "cpu/lockstep/reducer.hpp"
 #include "cpu/lockstep/vcpu.hpp"
 #include "cpu/translator/host.hpp"
@@ -174,6 +175,16 @@ TEST(LockstepCase, WhatIsNoneIsRefused) {
     const auto outside = parse_case(head + "page 0x10000\n");
     ASSERT_TRUE(outside);
     EXPECT_EQ(outside->make_memory().error().message, "the page at 0x10000 is not in the case's memory");
+}
+
+TEST(LockstepComparison, WhatIsLeftOfFlagsInMemory) {
+    EXPECT_TRUE(remains_of_flags(0x0000'0212, 0x0000'0202));
+    EXPECT_TRUE(remains_of_flags(0x0100'0212, 0x0100'0202))
+        << "a byte was written over an old interrupt frame";
+    EXPECT_FALSE(remains_of_flags(0x0100'0212, 0x0000'0202)) << "which both did";
+    EXPECT_FALSE(remains_of_flags(0x0100'0210, 0x0100'0200)) << "bit 1 is always set";
+    EXPECT_FALSE(remains_of_flags(0x0000'022A, 0x0000'0222)) << "bits 3 and 5 never are";
+    EXPECT_FALSE(remains_of_flags(0x0000'0202, 0x0000'0002)) << "the interrupt flag is never undefined";
 }
 
 // What once differed: cases that were reduced, each kept because it must not come back.

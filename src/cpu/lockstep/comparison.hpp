@@ -17,6 +17,12 @@ namespace strata::cpu::lockstep {
     return ((a ^ b) & ~x86::flag::arithmetic) == 0 && (a & x86::flag::fixed) != 0 && (a & never) == 0;
 }
 
+// The same of words of memory. An image that was left below the stack, as an interrupt's is, may since be
+// overwritten in part: of 32 bits the lower half tells.
+[[nodiscard]] constexpr bool remains_of_flags(std::uint32_t a, std::uint32_t b) {
+    return (a ^ b) <= 0xFFFF && images_of_flags(a & 0xFFFF, b & 0xFFFF);
+}
+
 // What may differ in flags is taken from `leader` into `follower`, where only that differs: `undefined` are
 // the flags that are so. Likewise what says how the next instruction begins and not what was done: the shadow
 // of STI, which is left out where nothing waits, and RF.

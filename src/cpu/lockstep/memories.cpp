@@ -102,7 +102,7 @@ std::vector<Memories::Word> Memories::differing() const {
 
 bool Memories::fit() {
     const std::vector<Word> words = differing();
-    if (!std::ranges::all_of(words, [](const Word& w) { return images_of_flags(w.leader, w.follower); })) {
+    if (!std::ranges::all_of(words, [](const Word& w) { return remains_of_flags(w.leader, w.follower); })) {
         return false;
     }
     for (const Word& word : words) {
