@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <malloc.h>
 #include <memory>
 #include <optional>
 #include <string>
@@ -202,6 +203,10 @@ int run_machine(const Options& options, const CLI::App& command) {
     if (!config) {
         return report(config.error(), bad_argument);
     }
+    // Processors' threads take from the main heap, which grows by so much at a time: a heap of their own
+    // grows by system calls for every few pages.
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TOP_PAD, 1 << 20);
     Interruption interruption; // before any thread starts, since threads inherit the signal mask
     auto machine = Machine::create(*config);
     if (!machine) {

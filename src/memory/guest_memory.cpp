@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstring>
-#include <sys/mman.h>
 
 namespace strata::memory {
 
@@ -13,33 +13,22 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::uint64_t size, Gue
     if (size == 0 || size % page_size != 0) {
         return fail("guest memory must be a positive multiple of 4 KiB");
     }
-    FileDescriptor memfd(memfd_create("guest-ram", MFD_CLOEXEC));
-    if (!memfd) {
-        return fail_errno("create", "guest memory");
-    }
-    if (ftruncate(memfd.get(), static_cast<off_t>(size)) != 0) {
-        return fail_errno("size", "guest memory", errno, "ask for less with --memory");
-    }
-    void* mapping = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd.get(), 0);
-    if (mapping == MAP_FAILED) {
+    LargePages pages(size, "guest-ram");
+    if (!pages) {
         return fail_errno("map", "guest memory", errno, "ask for less with --memory");
     }
-    return std::unique_ptr<GuestMemory>(
-        new GuestMemory(std::move(memfd), static_cast<std::byte*>(mapping), size, low_limit));
+    return std::unique_ptr<GuestMemory>(new GuestMemory(std::move(pages), low_limit));
 }
 
-GuestMemory::GuestMemory(FileDescriptor memfd, std::byte* mapping, std::uint64_t size,
-                         GuestPhysical low_limit)
-    : memfd_(std::move(memfd)), mapping_(mapping), size_(size), dirty_((size / page_size + 63) / 64),
-      code_(size / page_size) {
-    const std::uint64_t low = std::min<std::uint64_t>(size, low_limit);
-    slots_.push_back({0, low, mapping, true});
-    if (size > low) {
-        slots_.push_back({std::uint64_t{1} << 32, size - low, mapping + low, true});
+GuestMemory::GuestMemory(LargePages pages, GuestPhysical low_limit)
+    : pages_(std::move(pages)), mapping_(pages_.data()), size_(pages_.size()),
+      dirty_((size_ / page_size + 63) / 64), code_(size_ / page_size) {
+    const std::uint64_t low = std::min<std::uint64_t>(size_, low_limit);
+    slots_.push_back({0, low, mapping_, true});
+    if (size_ > low) {
+        slots_.push_back({std::uint64_t{1} << 32, size_ - low, mapping_ + low, true});
     }
 }
-
-GuestMemory::~GuestMemory() { munmap(mapping_, size_); }
 
 bool GuestMemory::read(GuestPhysical address, void* to, std::uint64_t size) const {
     const std::byte* from = host(address, size);

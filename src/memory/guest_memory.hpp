@@ -1,8 +1,8 @@
-// Guest-physical memory: RAM backed by one memfd, with a dirty log, and notice of writes to code pages.
+// Guest-physical memory: RAM, with a dirty log, and notice of writes to code pages.
 #pragma once
 
 #include "base/error.hpp"
-#include "base/file_descriptor.hpp"
+#include "base/large_pages.hpp"
 #include "base/zeroed_array.hpp"
 
 #include <atomic>
@@ -52,15 +52,13 @@ public:
     // GiB.
     static Result<std::unique_ptr<GuestMemory>> create(std::uint64_t size,
                                                        GuestPhysical low_limit = 0xC000'0000);
-    ~GuestMemory();
+    ~GuestMemory() = default;
     GuestMemory(const GuestMemory&) = delete;
     GuestMemory& operator=(const GuestMemory&) = delete;
 
     [[nodiscard]] std::uint64_t size() const { return size_; }
 
     [[nodiscard]] std::span<const Slot> slots() const { return slots_; }
-
-    [[nodiscard]] int memfd() const { return memfd_.get(); }
 
     // The slot that holds `address`, or null.
     [[nodiscard]] const Slot* find(GuestPhysical address) const {
@@ -134,9 +132,9 @@ public:
 private:
     void add_pages(std::vector<GuestPhysical>& pages, std::uint64_t word, std::uint64_t dirty) const;
 
-    GuestMemory(FileDescriptor memfd, std::byte* mapping, std::uint64_t size, GuestPhysical low_limit);
+    GuestMemory(LargePages pages, GuestPhysical low_limit);
 
-    FileDescriptor memfd_;
+    LargePages pages_;
     std::byte* mapping_;
     std::uint64_t size_;
     std::vector<Slot> slots_;
