@@ -51,20 +51,30 @@ function(strata_test name)
   endif()
 endfunction()
 
-# strata_lean_program(NAME source...): a program on the floor of instances that there is one of for each container,
-# so that as little of it as may be is its own. What is linked statically needs no
-# relocations of its own pages by the loader; Debian has {fmt} and libmnl as shared libraries only, so {fmt}'s few
-# compiled parts are built here. Sanitizers need the shared libraries.
+# strata_lean_program(NAME SOURCES source... FLOORS target... [LIBRARIES library...]): a program that starts for each
+# container, or for each command, so that as little of it as may be is the loader's work and its own memory. What is linked
+# statically needs hardly any relocations by the loader; Debian has {fmt}, libmnl and Zydis as shared libraries only, so
+# {fmt}'s few compiled parts are built here. FLOORS are all that it stands on, in any order; LIBRARIES are names of static
+# libraries (zstd), or targets. Sanitizers need the shared libraries.
 function(strata_lean_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;FLOORS;LIBRARIES" ${ARGN})
   if(STRATA_SANITIZE)
-    add_executable(${name} ${ARGN})
-    target_link_libraries(${name} PRIVATE strata_instance)
-  else()
-    add_executable(${name} ${ARGN} ${CMAKE_SOURCE_DIR}/src/oci/fmt.cpp)
-    add_dependencies(${name} strata_instance strata_image strata_container strata_base)
-    target_link_libraries(${name} PRIVATE strata_options
-      $<TARGET_FILE:strata_instance> $<TARGET_FILE:strata_image> $<TARGET_FILE:strata_container> $<TARGET_FILE:strata_base>
-      ${SQLITE_LIBDIR}/libsqlite3.a ${NFTNL_LIBDIR}/libnftnl.a PkgConfig::MNL)
-    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc -Wl,--as-needed)
+    add_executable(${name} ${ARG_SOURCES})
+    target_link_libraries(${name} PRIVATE ${ARG_FLOORS})
+    return()
   endif()
+  add_executable(${name} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/src/oci/fmt.cpp)
+  add_dependencies(${name} ${ARG_FLOORS})
+  set(libraries)
+  foreach(library ${ARG_LIBRARIES})
+    if(TARGET ${library})
+      list(APPEND libraries ${library})
+    else()
+      list(APPEND libraries -l:lib${library}.a)
+    endif()
+  endforeach()
+  list(TRANSFORM ARG_FLOORS REPLACE "(.+)" "$<TARGET_FILE:\\1>")
+  # Sections that nothing uses go, and with them what only they need: libxml2, of libarchive.
+  target_link_libraries(${name} PRIVATE strata_options -Wl,--start-group ${ARG_FLOORS} -Wl,--end-group ${libraries})
+  target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc -Wl,--as-needed,--gc-sections)
 endfunction()

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
-#include <openssl/evp.h>
+#include <nettle/nettle-meta.h>
+#include <nettle/sha2.h>
+#include <vector>
 
 namespace strata::image {
 namespace {
@@ -11,10 +13,11 @@ namespace {
 struct Algorithm {
     std::string_view name;
     std::size_t digits;
-    const EVP_MD* (*implementation)();
+    const nettle_hash* implementation;
 };
 
-constexpr std::array algorithms{Algorithm{"sha256", 64, EVP_sha256}, Algorithm{"sha512", 128, EVP_sha512}};
+constexpr std::array algorithms{Algorithm{"sha256", 64, &nettle_sha256},
+                                Algorithm{"sha512", 128, &nettle_sha512}};
 
 const Algorithm* find_algorithm(std::string_view name) {
     const auto found = std::ranges::find(algorithms, name, &Algorithm::name);
@@ -52,16 +55,11 @@ std::string_view Digest::hex() const { return std::string_view(text_).substr(tex
 
 struct Hasher::State {
     const Algorithm* algorithm;
-    EVP_MD_CTX* context = EVP_MD_CTX_new();
+    std::vector<std::byte> context; // plain data, which may be copied
 
-    explicit State(const Algorithm* which) : algorithm(which) {
-        EVP_DigestInit_ex(context, algorithm->implementation(), nullptr);
+    explicit State(const Algorithm* which) : algorithm(which), context(which->implementation->context_size) {
+        algorithm->implementation->init(context.data());
     }
-
-    ~State() { EVP_MD_CTX_free(context); }
-
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
 };
 
 Hasher::Hasher(std::string_view algorithm) {
@@ -74,18 +72,17 @@ Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
 void Hasher::update(std::span<const std::byte> data) {
-    EVP_DigestUpdate(state_->context, data.data(), data.size());
+    state_->algorithm->implementation->update(state_->context.data(), data.size(),
+                                              reinterpret_cast<const std::uint8_t*>(data.data()));
 }
 
 Digest Hasher::digest() const {
-    EVP_MD_CTX* copy = EVP_MD_CTX_new();
-    EVP_MD_CTX_copy_ex(copy, state_->context);
-    std::array<unsigned char, EVP_MAX_MD_SIZE> value{};
-    unsigned size = 0;
-    EVP_DigestFinal_ex(copy, value.data(), &size);
-    EVP_MD_CTX_free(copy);
+    const auto& hash = *state_->algorithm->implementation;
+    auto context = state_->context;
+    std::array<std::uint8_t, SHA512_DIGEST_SIZE> value{}; // the longest
+    hash.digest(context.data(), hash.digest_size, value.data());
     std::string text = std::string(state_->algorithm->name) + ":";
-    for (unsigned i = 0; i < size; ++i) {
+    for (unsigned i = 0; i < hash.digest_size; ++i) {
         fmt::format_to(std::back_inserter(text), "{:02x}", value[i]);
     }
     return Digest(std::move(text));

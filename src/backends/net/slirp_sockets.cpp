@@ -35,7 +35,8 @@ int to_slirp(int poll) {
 
 } // namespace
 
-SlirpSockets::SlirpSockets(EventLoop& loop) : loop_(loop), timer_(loop, [this] { ready(); }) {}
+SlirpSockets::SlirpSockets(EventLoop& loop, const SlirpLibrary& library)
+    : loop_(loop), library_(library), timer_(loop, [this] { ready(); }) {}
 
 SlirpSockets::~SlirpSockets() {
     for (const auto& [fd, events] : watched_) {
@@ -47,7 +48,7 @@ void SlirpSockets::update() {
     listed_.clear();
     constexpr auto forever = std::numeric_limits<std::uint32_t>::max();
     std::uint32_t milliseconds = forever;
-    slirp_pollfds_fill(
+    library_.pollfds_fill(
         slirp_, &milliseconds,
         [](int fd, int events, void* opaque) {
             auto& listed = static_cast<SlirpSockets*>(opaque)->listed_;
@@ -90,7 +91,7 @@ void SlirpSockets::forget(int fd) {
 
 void SlirpSockets::ready() {
     const int result = ::poll(listed_.data(), listed_.size(), 0);
-    slirp_pollfds_poll(
+    library_.pollfds_poll(
         slirp_, result < 0,
         [](int index, void* opaque) {
             const auto& listed = static_cast<SlirpSockets*>(opaque)->listed_;

@@ -1,12 +1,12 @@
 // The sockets of a libslirp stack, watched by an event loop.
 #pragma once
 
+#include "backends/net/slirp.hpp"
 #include "base/event_loop.hpp"
 #include "base/lifetime.hpp"
 
 #include <map>
 #include <poll.h>
-#include <slirp/libslirp.h>
 #include <vector>
 
 namespace strata::backends {
@@ -15,7 +15,7 @@ namespace strata::backends {
 // happened to them. The event loop's thread only.
 class SlirpSockets {
 public:
-    explicit SlirpSockets(EventLoop& loop);
+    SlirpSockets(EventLoop& loop, const SlirpLibrary& library);
     ~SlirpSockets();
     SlirpSockets(const SlirpSockets&) = delete;
     SlirpSockets& operator=(const SlirpSockets&) = delete;
@@ -32,6 +32,7 @@ private:
     void watch_listed();
 
     EventLoop& loop_;
+    const SlirpLibrary& library_;
     Slirp* slirp_ = nullptr;
     std::vector<pollfd> listed_;           // in the stack's order
     std::map<int, std::uint32_t> watched_; // descriptor to epoll events

@@ -1,5 +1,6 @@
 #include "backends/net/user.hpp"
 
+#include "backends/net/slirp.hpp"
 #include "backends/net/slirp_sockets.hpp"
 #include "base/lifetime.hpp"
 #include "base/open_file.hpp"
@@ -7,7 +8,6 @@
 #include <arpa/inet.h>
 #include <deque>
 #include <netinet/in.h>
-#include <slirp/libslirp.h>
 
 namespace strata::backends {
 
@@ -54,17 +54,18 @@ using Frame = std::vector<std::byte>;
 // it.
 class UserNet final : public NetBackend {
 public:
-    explicit UserNet(EventLoop& loop) : loop_(loop), sockets_(loop) {}
+    UserNet(EventLoop& loop, const SlirpLibrary& library)
+        : loop_(loop), library_(library), sockets_(loop, library) {}
 
     ~UserNet() override {
         if (slirp_ != nullptr) {
-            slirp_cleanup(slirp_);
+            library_.cleanup(slirp_);
         }
     }
 
     Result<void> start(const UserNetOptions& options) {
         const auto config = network(options);
-        slirp_ = slirp_new(&config, &callbacks, this);
+        slirp_ = library_.create(&config, &callbacks, this);
         if (slirp_ == nullptr) {
             return fail("cannot start the user-mode network");
         }
@@ -103,8 +104,8 @@ private:
 
     void take_from_guest() {
         for (const Frame& frame : std::exchange(from_guest_, {})) {
-            slirp_input(slirp_, reinterpret_cast<const std::uint8_t*>(frame.data()),
-                        static_cast<int>(frame.size()));
+            library_.input(slirp_, reinterpret_cast<const std::uint8_t*>(frame.data()),
+                           static_cast<int>(frame.size()));
         }
         sockets_.update();
     }
@@ -117,6 +118,7 @@ private:
     }
 
     EventLoop& loop_;
+    const SlirpLibrary& library_;
     SlirpSockets sockets_;
     Slirp* slirp_ = nullptr;
     std::deque<Frame> from_guest_, to_guest_;
@@ -153,7 +155,7 @@ Result<void> UserNet::add(const PortForward& forward) {
     const in_addr guest{}; // stands for the address that DHCP gives first
     in_addr host{};
     inet_pton(AF_INET, forward.host_address.c_str(), &host); // an empty one leaves it: any
-    if (slirp_add_hostfwd(slirp_, forward.udp, host, forward.host_port, guest, forward.guest_port) != 0) {
+    if (library_.add_hostfwd(slirp_, forward.udp, host, forward.host_port, guest, forward.guest_port) != 0) {
         return fail_errno("forward port", to_string(forward), errno,
                           errno == EACCES ? privileged_port_hint : hint_for(errno));
     }
@@ -163,7 +165,11 @@ Result<void> UserNet::add(const PortForward& forward) {
 } // namespace
 
 Result<std::unique_ptr<NetBackend>> create_user_net(EventLoop& loop, const UserNetOptions& options) {
-    auto net = std::make_unique<UserNet>(loop);
+    const auto& library = SlirpLibrary::load();
+    if (!library) {
+        return std::unexpected(library.error());
+    }
+    auto net = std::make_unique<UserNet>(loop, *library);
     if (auto started = net->start(options); !started) {
         return std::unexpected(started.error());
     }

@@ -10,8 +10,8 @@
 #include <cctype>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <nettle/base64.h>
 #include <nlohmann/json.hpp>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 namespace strata::image {
@@ -194,34 +194,27 @@ Result<bool> forget_credentials(const std::string& registry) {
 }
 
 std::string base64_encode(std::string_view text) {
-    std::string encoded(4 * ((text.size() + 2) / 3), '\0');
-    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                    reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+    std::string encoded(BASE64_ENCODE_RAW_LENGTH(text.size()), '\0');
+    base64_encode_raw(encoded.data(), text.size(), reinterpret_cast<const std::uint8_t*>(text.data()));
     return encoded;
 }
 
 Result<std::string> base64_decode(std::string_view text) {
-    // The library takes padding anywhere, and what is no digit for an end.
-    const auto digits = text.substr(0, text.find('='));
-    const bool padded =
-        text.size() - digits.size() <= 2 && text.substr(digits.size()).find_first_not_of('=') == text.npos;
-    const bool known = std::ranges::all_of(digits, [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '/';
+    // The library takes white space anywhere.
+    const bool known = std::ranges::all_of(text, [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '/' || c == '=';
     });
-    if (!padded || !known) {
+    base64_decode_ctx context{};
+    base64_decode_init(&context);
+    std::string plain(BASE64_DECODE_LENGTH(text.size()), '\0');
+    std::size_t size = plain.size();
+    if (!known || text.empty() ||
+        base64_decode_update(&context, &size, reinterpret_cast<std::uint8_t*>(plain.data()), text.size(),
+                             text.data()) == 0 ||
+        base64_decode_final(&context) == 0) {
         return fail("not base64");
     }
-    std::string plain(text.size() / 4 * 3 + 3, '\0');
-    const int size =
-        EVP_DecodeBlock(reinterpret_cast<unsigned char*>(plain.data()),
-                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-    if (size < 0 || text.empty()) {
-        return fail("not base64");
-    }
-    const auto padding = text.ends_with("==")  ? 2U
-                         : text.ends_with('=') ? 1U
-                                               : 0U; // which is decoded as zeros
-    plain.resize(static_cast<std::size_t>(size) - padding);
+    plain.resize(size);
     return plain;
 }
 

@@ -1,10 +1,10 @@
 #include "image/registry/http.hpp"
 
+#include "image/registry/curl.hpp"
 #include "image/registry/tls_files.hpp"
 
 #include <algorithm>
 #include <cctype>
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <mutex>
 #include <unistd.h>
@@ -15,12 +15,15 @@ namespace {
 constexpr std::size_t most_headers = 256U << 10;
 constexpr long slowest = 1024, connect_seconds = 20, most_redirects = 5; // bytes a second
 
+// Once Http::send() has seen that it loads.
+const Curl& curl() { return *Curl::load(); }
+
 struct FreeHandle {
-    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+    void operator()(CURL* handle) const { curl().easy_cleanup(handle); }
 };
 
 struct FreeList {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+    void operator()(curl_slist* list) const { curl().slist_free_all(list); }
 };
 
 using Handle = std::unique_ptr<CURL, FreeHandle>;
@@ -107,20 +110,20 @@ bool is_https(std::string_view url) { return url.starts_with("https://"); }
 void set_body(CURL* handle, Transfer& transfer) {
     const auto& request = transfer.request;
     if (request.file >= 0) {
-        curl_easy_setopt(handle, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(handle, CURLOPT_READFUNCTION, give_body);
-        curl_easy_setopt(handle, CURLOPT_READDATA, &transfer);
-        curl_easy_setopt(handle, CURLOPT_SEEKFUNCTION, rewind_body);
-        curl_easy_setopt(handle, CURLOPT_SEEKDATA, &transfer);
-        curl_easy_setopt(handle, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.file_size));
+        curl().easy_setopt(handle, CURLOPT_UPLOAD, 1L);
+        curl().easy_setopt(handle, CURLOPT_READFUNCTION, give_body);
+        curl().easy_setopt(handle, CURLOPT_READDATA, &transfer);
+        curl().easy_setopt(handle, CURLOPT_SEEKFUNCTION, rewind_body);
+        curl().easy_setopt(handle, CURLOPT_SEEKDATA, &transfer);
+        curl().easy_setopt(handle, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.file_size));
     } else if (request.method == "POST" || request.method == "PUT" || request.method == "PATCH") {
-        curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-        curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.data());
+        curl().easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+        curl().easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.data());
     } else if (request.method == "HEAD") {
-        curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
+        curl().easy_setopt(handle, CURLOPT_NOBODY, 1L);
     }
     if (request.method != "HEAD") {
-        curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+        curl().easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
     }
 }
 
@@ -128,24 +131,24 @@ void set_body(CURL* handle, Transfer& transfer) {
 void set_ways(CURL* handle, const HttpRequest& request) {
     const bool reads = request.method == "GET" || request.method == "HEAD";
     const char* safe = is_https(request.url) ? "https" : "http,https";
-    curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR, safe);
-    curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, reads ? 1L : 0L);
-    curl_easy_setopt(handle, CURLOPT_MAXREDIRS, most_redirects);
+    curl().easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl().easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR, safe);
+    curl().easy_setopt(handle, CURLOPT_FOLLOWLOCATION, reads ? 1L : 0L);
+    curl().easy_setopt(handle, CURLOPT_MAXREDIRS, most_redirects);
 }
 
 void set_tls(CURL* handle, const std::string& host, const RegistrySettings& settings) {
     const auto files = find_tls_files(host);
     if (const auto& ca = settings.ca.empty() ? files.ca : settings.ca; !ca.empty()) {
-        curl_easy_setopt(handle, CURLOPT_CAINFO, ca.c_str());
+        curl().easy_setopt(handle, CURLOPT_CAINFO, ca.c_str());
     }
     if (!files.certificate.empty()) {
-        curl_easy_setopt(handle, CURLOPT_SSLCERT, files.certificate.c_str());
-        curl_easy_setopt(handle, CURLOPT_SSLKEY, files.key.c_str());
+        curl().easy_setopt(handle, CURLOPT_SSLCERT, files.certificate.c_str());
+        curl().easy_setopt(handle, CURLOPT_SSLKEY, files.key.c_str());
     }
     if (!settings.verify_tls) {
-        curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
+        curl().easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl().easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
     }
 }
 
@@ -173,11 +176,11 @@ struct Http::Pool {
     Handle take() {
         const std::scoped_lock lock(mutex);
         if (idle.empty()) {
-            return Handle(curl_easy_init());
+            return Handle(curl().easy_init());
         }
         auto handle = std::move(idle.back());
         idle.pop_back();
-        curl_easy_reset(handle.get());
+        curl().easy_reset(handle.get());
         return handle;
     }
 
@@ -189,46 +192,46 @@ struct Http::Pool {
 
 Http::Http(std::string host, RegistrySettings settings, std::chrono::seconds stall)
     : host_(std::move(host)), settings_(std::move(settings)), stall_(stall), pool_(std::make_unique<Pool>()) {
-    static std::once_flag once;
-    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
 }
 
 Http::~Http() = default;
 
 Result<HttpAnswer> Http::send(const HttpRequest& request) {
+    if (const auto& loaded = Curl::load(); !loaded) {
+        return std::unexpected(loaded.error());
+    }
     auto handle = pool_->take();
-    CURL* curl = handle.get();
     Transfer transfer{.request = request};
     List headers;
     for (const auto& header : request.headers) {
-        headers.reset(curl_slist_append(headers.release(), header.c_str()));
+        headers.reset(curl().slist_append(headers.release(), header.c_str()));
     }
     headers.reset(
-        curl_slist_append(headers.release(), "Expect:")); // registries answer early without being asked
+        curl().slist_append(headers.release(), "Expect:")); // registries answer early without being asked
     char message[CURL_ERROR_SIZE] = "";
-    curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "strata");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, connect_seconds);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, slowest);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_.count()));
-    set_body(curl, transfer);
-    set_ways(curl, request);
-    set_tls(curl, host_, settings_);
-    const auto code = curl_easy_perform(curl);
+    curl().easy_setopt(handle.get(), CURLOPT_URL, request.url.c_str());
+    curl().easy_setopt(handle.get(), CURLOPT_HTTPHEADER, headers.get());
+    curl().easy_setopt(handle.get(), CURLOPT_USERAGENT, "strata");
+    curl().easy_setopt(handle.get(), CURLOPT_NOSIGNAL, 1L);
+    curl().easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, message);
+    curl().easy_setopt(handle.get(), CURLOPT_HEADERFUNCTION, take_header);
+    curl().easy_setopt(handle.get(), CURLOPT_HEADERDATA, &transfer);
+    curl().easy_setopt(handle.get(), CURLOPT_WRITEFUNCTION, take_body);
+    curl().easy_setopt(handle.get(), CURLOPT_WRITEDATA, &transfer);
+    curl().easy_setopt(handle.get(), CURLOPT_CONNECTTIMEOUT, connect_seconds);
+    curl().easy_setopt(handle.get(), CURLOPT_LOW_SPEED_LIMIT, slowest);
+    curl().easy_setopt(handle.get(), CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_.count()));
+    set_body(handle.get(), transfer);
+    set_ways(handle.get(), request);
+    set_tls(handle.get(), host_, settings_);
+    const auto code = curl().easy_perform(handle.get());
     pool_->give(std::move(handle));
     if (!transfer.error.message.empty()) {
         transfer.error.message = fmt::format("{}: {}", host_, transfer.error.message);
         return std::unexpected(std::move(transfer.error));
     }
     if (code != CURLE_OK) {
-        const char* text = message[0] != '\0' ? message : curl_easy_strerror(code);
+        const char* text = message[0] != '\0' ? message : curl().easy_strerror(code);
         return fail(fmt::format("{}: {}", host_, text), hint_for(code));
     }
     return std::move(transfer.answer);
