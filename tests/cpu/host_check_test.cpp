@@ -3,7 +3,12 @@
 
 #include <Zydis/Zydis.h>
 #include <algorithm>
+#include <array>
 #include <gtest/gtest.h>
+#include <ios>
+#include <random>
+#include <utility>
+#include <vector>
 
 namespace strata::cpu::translator {
 namespace {
@@ -52,6 +57,76 @@ TEST_F(HostCheck, FollowsLongSums) {
                      0x85, 0xC0,                   // test eax, eax
                      0x75, 0xEF};                  // jne to the first
     EXPECT_EQ(listing_.escape(loop, 0x40'1000, {}, [](auto) {}), std::nullopt);
+}
+
+// Absolute addresses may be as far from each other as addresses are. What has been checked for one of a pair
+// does not do for the other, nor where all places for pointers are taken.
+TEST_F(HostCheck, LetsPassAddressesThatAreFarApart) {
+    const std::vector<std::pair<std::uint64_t, std::uint64_t>> pairs{
+        {0xFFFF'9000'0000'0000, 0x7FFF'FFFF'FFFF'0000}, {0x1000'0000'0000, 0x8000'0000'0000'0000},
+        {0x8000'0000'0000'0000, 0x1000'0000'0000},      {0x753C'9A3C'A5E9'21E7, 0xB940'CED0'C791'AD8E},
+        {0x7FFF'FFFF'FFFF'FFFC, 0x8000'0000'0000'0004}, {0, ~std::uint64_t{0}}};
+    for (const auto& [one, other] : pairs) {
+        for (const unsigned groups_before : {0U, 8U, 9U}) {
+            Bytes code;
+            const auto load = [&code](std::uint64_t address) { // mov rax, [address]
+                code.insert(code.end(), {0x48, 0xA1});
+                for (unsigned byte = 0; byte < 8; ++byte) {
+                    code.push_back(static_cast<std::uint8_t>(address >> 8 * byte));
+                }
+            };
+            for (unsigned group = 0; group < groups_before; ++group) {
+                load(0x1'0000 * (group + 1));
+                load(0x1'0000 * (group + 1));
+            }
+            load(one);
+            load(other);
+            EXPECT_EQ(listing_.escape(code, 0x40'1000, {}, [](auto) {}), std::nullopt)
+                << std::hex << one << " and " << other << " behind " << groups_before;
+        }
+    }
+}
+
+// Whatever bytes a guest has executed.
+TEST_F(HostCheck, LetsPassWhatIsMadeOfAnyCode) {
+    std::mt19937_64 random(20261128); // the same each time
+    const auto below = [&random](unsigned end) { return static_cast<unsigned>(random() % end); };
+    const auto append = [](Bytes& code, std::uint64_t value, unsigned size) {
+        for (unsigned byte = 0; byte < size; ++byte) {
+            code.push_back(static_cast<std::uint8_t>(value >> 8 * byte));
+        }
+    };
+    // Small, near an end of what numbers hold, or any.
+    const auto number = [&]() -> std::uint64_t {
+        constexpr std::array<std::uint64_t, 6> ends{0,
+                                                    0x7FFF'FFFF,
+                                                    0x8000'0000,
+                                                    std::uint64_t{1} << 47,
+                                                    std::uint64_t{1} << 63,
+                                                    ~((std::uint64_t{1} << 47) - 1)};
+        return below(3) == 0 ? random() : ends[below(ends.size())] + below(512) - 256;
+    };
+    for (unsigned i = 0; i < 1500; ++i) {
+        Bytes code;
+        while (code.size() < 100) {
+            switch (below(4)) {
+            case 0: append(code, random(), 1 + below(8)); break;
+            case 1: // MOV between rAX and an address, wide or narrow
+                append(code, 0xA048 | below(4) << 8 | below(2) << 3, 2);
+                append(code, number(), 8);
+                break;
+            case 2: // MOV, ADD or LEA with a register and a displacement
+                append(code, 0x48 | below(2) | below(2) << 2, 1);
+                append(code, std::array{0x8B, 0x89, 0x03, 0x8D}[below(4)], 1);
+                append(code, 0x80 | below(64), 1);
+                append(code, number(), 4);
+                break;
+            default: append(code, 0x50 | below(16), 1); break; // PUSH, POP
+            }
+        }
+        const Listing::Guest guest{.user = below(2) == 0, .narrow = below(3) == 0};
+        ASSERT_EQ(listing_.escape(code, 0x40'1000, guest, [](auto) {}), std::nullopt) << "case " << i;
+    }
 }
 
 TEST_F(HostCheck, FindsAnAccessBesideTheCheckedOne) {

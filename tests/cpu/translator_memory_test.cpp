@@ -150,10 +150,28 @@ TEST_F(TraceTest, FramesShareACheck) {
     find({0x55, 0x53, 0x48, 0x83, 0xEC, 0x18, 0x48, 0x89, 0x44, 0x24, 0x08});
     sharing_.plan(trace_.instructions());
     ASSERT_EQ(sharing_.groups().size(), 1U);
-    EXPECT_EQ(sharing_.groups()[0].lowest, -0x20);
-    EXPECT_EQ(sharing_.groups()[0].end, 0);
+    EXPECT_EQ(distance(0, sharing_.groups()[0].lowest), -0x20);
+    EXPECT_EQ(sharing_.groups()[0].length, 0x20U);
     EXPECT_TRUE(sharing_.groups()[0].writes);
-    EXPECT_EQ(sharing_.access(3, 0).offset, -0x20);
+    EXPECT_EQ(distance(0, sharing_.access(3, 0).offset), -0x20);
+}
+
+// mov rax, [0xFFFF900000000000]; mov rax, [0x7FFFFFFFFFFF0000]: further apart than a signed number says
+TEST_F(TraceTest, AddressesAtBothEndsAreGroupsOfTheirOwn) {
+    find({0x48, 0xA1, 0, 0, 0, 0, 0, 0x90, 0xFF, 0xFF, 0x48, 0xA1, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F});
+    sharing_.plan(trace_.instructions());
+    ASSERT_EQ(sharing_.groups().size(), 2U);
+    EXPECT_EQ(sharing_.groups()[0].length, 8U);
+    EXPECT_EQ(sharing_.groups()[1].length, 8U);
+}
+
+// mov rax, [0x7FFFFFFFFFFFFFFC]; mov rax, [0x8000000000000004]: where signed numbers go round
+TEST_F(TraceTest, NeighboursShareACheckWhereverTheyAre) {
+    find({0x48, 0xA1, 0xFC, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 0x48, 0xA1, 4, 0, 0, 0, 0, 0, 0, 0x80});
+    sharing_.plan(trace_.instructions());
+    ASSERT_EQ(sharing_.groups().size(), 1U);
+    EXPECT_EQ(sharing_.groups()[0].lowest, 0x7FFF'FFFF'FFFF'FFFCU);
+    EXPECT_EQ(sharing_.groups()[0].length, 16U);
 }
 
 // mov rax, [rdi]; mov rdi, [rdi + 8]; mov rcx, [rdi + 16]

@@ -88,12 +88,12 @@ private:
     struct Checked {
         const RegionUse* use = nullptr; // null: not checked yet
         int pointer = 0;                // where the host address of `offset` is kept; 0: nowhere
-        std::int64_t offset = 0;
+        std::uint64_t offset = 0;
     };
 
     [[nodiscard]] Xbyak::RegExp reach(const Checked& group, const EffectiveAddress& address,
-                                      std::int64_t offset);
-    void keep_pointer(Checked& group, std::int64_t offset);
+                                      std::uint64_t offset);
+    void keep_pointer(Checked& group, std::uint64_t offset);
     void put_in_r14(int state);
     static int addend_of(const RegionUse& use);
     [[nodiscard]] Xbyak::RegExp with_addend(const EffectiveAddress& address) const;

@@ -112,8 +112,8 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     }
     const bool shares =
         group.accesses > 1 && !native_.plain && (keeps_distance || pointers_ < layout.pointers.size());
-    RegionUse* const use = shares ? region_for(static_cast<unsigned>(group.end - group.lowest), group.writes)
-                                  : region_for(size, writes);
+    RegionUse* const use =
+        shares ? region_for(static_cast<unsigned>(group.length), group.writes) : region_for(size, writes);
     if (use == nullptr) {
         return look_up_in_tlb(address, size, access);
     }
@@ -126,7 +126,7 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
         // The interpreter's share would be this access alone: another translation takes them one by one.
         Link& link = make_link(rip());
         link.plain = true;
-        check_region(address, group.lowest - shared.offset, *use, [this, &link](const Label& hit) {
+        check_region(address, distance(shared.offset, group.lowest), *use, [this, &link](const Label& hit) {
             a.call(stubs_.walk_region);
             a.jrcxz(hit);
             emit_link_here(link);
@@ -146,10 +146,10 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
 }
 
 // The host address of what is `offset` in a checked group, of which `address` is the linear one.
-RegExp BlockCompiler::reach(const Checked& group, const EffectiveAddress& address, std::int64_t offset) {
+RegExp BlockCompiler::reach(const Checked& group, const EffectiveAddress& address, std::uint64_t offset) {
     if (group.pointer != 0) {
         put_in_r14(group.pointer);
-        return a.r14 + static_cast<std::size_t>(offset - group.offset);
+        return a.r14 + (offset - group.offset);
     }
     put_in_r14(addend_of(*group.use));
     if (!simple(address)) {
@@ -159,7 +159,7 @@ RegExp BlockCompiler::reach(const Checked& group, const EffectiveAddress& addres
 }
 
 // So that those that follow need not add the address up again: rCX is the linear one, R14 the addend.
-void BlockCompiler::keep_pointer(Checked& group, std::int64_t offset) {
+void BlockCompiler::keep_pointer(Checked& group, std::uint64_t offset) {
     if (pointers_ == layout.pointers.size()) {
         return;
     }

@@ -52,6 +52,12 @@ void Translator::make_room() {
     code_.enter(next);
 }
 
+void Translator::give_back_regions(const NativeBlock& native) {
+    for (const RegionUse& use : native.regions) {
+        frame_.native.regions.give_back(use);
+    }
+}
+
 void Translator::evict(unsigned section) {
     for (const auto& native : sections_[section].blocks) {
         if (native->block != nullptr) {
@@ -64,9 +70,7 @@ void Translator::evict(unsigned section) {
             forget_jumps(native->linear);
             statistics_.add(Statistics::traces_evicted);
         }
-        for (const RegionUse& use : native->regions) {
-            frame_.native.regions.give_back(use);
-        }
+        give_back_regions(*native);
     }
     sections_[section] = {};
     ++evictions_;

@@ -25,8 +25,20 @@ std::optional<std::int64_t> added_constant(const Decoded& decoded) {
     }
 }
 
-bool within_reach(const AccessGroup& group, std::int64_t offset, unsigned size) {
-    return std::max(group.end, offset + size) - std::min(group.lowest, offset) <= most_reach;
+// Makes the group reach `size` bytes at `offset`, too; false if that is too far.
+bool extend(AccessGroup& group, std::uint64_t offset, unsigned size) {
+    const std::int64_t begin = distance(group.lowest, offset);
+    if (begin < -most_reach || begin > most_reach) {
+        return false;
+    }
+    const std::int64_t lowest = std::min<std::int64_t>(0, begin);
+    const std::int64_t end = std::max(static_cast<std::int64_t>(group.length), begin + size);
+    if (end - lowest > most_reach) {
+        return false;
+    }
+    group.lowest += static_cast<std::uint64_t>(lowest);
+    group.length = static_cast<std::uint64_t>(end - lowest);
+    return true;
 }
 
 } // namespace
@@ -76,7 +88,7 @@ void Sharing::add(const EffectiveAddress& address, unsigned size, bool writes) {
         return;
     }
     Origin origin{.segment = address.segment};
-    std::int64_t offset = address.displacement;
+    auto offset = static_cast<std::uint64_t>(address.displacement);
     if (address.base != EffectiveAddress::none) {
         const Value& value = values_[static_cast<unsigned>(address.base)];
         origin.base = value.name;
@@ -86,20 +98,18 @@ void Sharing::add(const EffectiveAddress& address, unsigned size, bool writes) {
         const Value& value = values_[static_cast<unsigned>(address.index)];
         origin.index = value.name;
         origin.scale = address.scale;
-        offset += value.offset * static_cast<std::int64_t>(address.scale);
+        offset += value.offset * address.scale;
     }
     // The latest group of its kind: an earlier one was out of reach.
     auto group = groups_.size();
     while (group-- > 0 && !(origins_[group] == origin)) {
     }
-    if (group >= groups_.size() || !within_reach(groups_[group], offset, size)) {
+    if (group >= groups_.size() || !extend(groups_[group], offset, size)) {
         group = groups_.size();
-        groups_.push_back({offset, offset + size, 0, false});
+        groups_.push_back({offset, size, 0, false});
         origins_.push_back(origin);
     }
     AccessGroup& found = groups_[group];
-    found.lowest = std::min(found.lowest, offset);
-    found.end = std::max(found.end, offset + size);
     found.writes |= writes;
     ++found.accesses;
     (*current_)[added_++] = {static_cast<unsigned>(group), offset};
@@ -110,18 +120,20 @@ void Sharing::follow(const TraceInstruction& instruction) {
     const Decoded& decoded = instruction.decoded;
     const ZydisDecodedOperand& first = decoded.operands[0];
     const bool whole = decoded.info.operand_count_visible > 0 && is_whole(first);
-    const std::int64_t word = decoded.word();
+    const std::uint64_t word = decoded.word();
     std::optional<std::pair<unsigned, Value>> known;
     if (whole && added_constant(decoded)) {
         const unsigned guest = number_of(first.reg.value);
-        known = {guest, {values_[guest].name, values_[guest].offset + *added_constant(decoded)}};
+        known = {guest,
+                 {values_[guest].name,
+                  values_[guest].offset + static_cast<std::uint64_t>(*added_constant(decoded))}};
     } else if (whole && decoded.info.mnemonic == ZYDIS_MNEMONIC_MOV && is_whole(decoded.operands[1])) {
         known = {number_of(first.reg.value), values_[number_of(decoded.operands[1].reg.value)]};
     } else if (whole && decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == 64) {
         const EffectiveAddress address = address_of(decoded, decoded.operands[1], instruction.next_rip());
         if (address.base != EffectiveAddress::none && address.index == EffectiveAddress::none) {
             Value value = values_[static_cast<unsigned>(address.base)];
-            value.offset += address.displacement;
+            value.offset += static_cast<std::uint64_t>(address.displacement);
             known = {number_of(first.reg.value), value};
         }
     } else if (copies_stack_pointer(decoded)) {

@@ -12,8 +12,10 @@
 
 namespace strata::cpu::translator {
 
+// What is accessed, from where its registers' values were when it began. Modulo 2^64, as addresses are: those
+// that a guest writes out may be any.
 struct AccessGroup {
-    std::int64_t lowest = 0, end = 0; // what is accessed, from where its registers' values were when it began
+    std::uint64_t lowest = 0, length = 0;
     unsigned accesses = 0;
     bool writes = false;
 };
@@ -21,8 +23,13 @@ struct AccessGroup {
 // An access as one of a group: `offset` is its address as the group counts.
 struct SharedAccess {
     unsigned group = 0;
-    std::int64_t offset = 0;
+    std::uint64_t offset = 0;
 };
+
+// Of two within a group's reach.
+[[nodiscard]] constexpr std::int64_t distance(std::uint64_t from, std::uint64_t to) {
+    return static_cast<std::int64_t>(to - from);
+}
 
 class Sharing {
 public:
@@ -41,7 +48,7 @@ private:
     // The values that registers had at some time, as far as they are known to differ by a constant.
     struct Value {
         unsigned name = 0;
-        std::int64_t offset = 0;
+        std::uint64_t offset = 0;
     };
 
     struct Origin {

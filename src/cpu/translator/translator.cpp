@@ -273,7 +273,12 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     native->page_id = page_id(linear, page);
     Assembler assembler(layout_, code_.next(), code_.left());
     BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
-    compiler.compile(trace_);
+    try {
+        compiler.compile(trace_);
+    } catch (const Xbyak::Error&) { // what it should encode is not to be encoded: the interpreter's, then
+        give_back_regions(*native);
+        return nullptr;
+    }
     if (policy_.checks) {
         check(*native, compiler.traps(), assembler.here(), bytes);
     }

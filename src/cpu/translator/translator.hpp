@@ -64,6 +64,7 @@ private:
     void unroll(interpreter::Block& block);
     void make_room();
     void evict(unsigned section);
+    void give_back_regions(const NativeBlock& native);
     void forget_jumps(std::uint64_t linear);
     // Whether there is translated code for the processor's mode, and it would do what it should.
     [[nodiscard]] bool translates() const;
