@@ -24,6 +24,9 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
+// A target may have it: whether the corpus, all of which was run, reached what it is for. Says so if not.
+extern "C" [[gnu::weak]] bool corpus_reached_enough();
+
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
@@ -146,6 +149,9 @@ int main(int argc, char** argv) {
         std::printf("%zu inputs of the corpus; mutations with seed %llu\n", corpus.size(),
                     static_cast<unsigned long long>(seed));
         std::fflush(stdout);
+        if (corpus_reached_enough != nullptr && !corpus_reached_enough()) {
+            return 1;
+        }
         std::printf("%zu mutated inputs\n", run_mutations(corpus, time, seed));
         return 0;
     } catch (const std::exception& e) {

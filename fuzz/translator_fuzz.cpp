@@ -3,10 +3,16 @@
 //
 // What the manuals leave undefined is left out, as in the oracle: flags that an instruction leaves so are not
 // compared, and after an instruction that reads one, nothing is.
+#include "cpu/assistance.hpp"
 #include "cpu/x86/registers.hpp"
 #include "processor.hpp"
 
 #include <Zydis/Zydis.h>
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <fmt/format.h>
+#include <utility>
 
 namespace {
 
@@ -86,9 +92,64 @@ private:
     bool unknown_ = false;
 };
 
+// How many traces were made of inputs that began in each mode: what no translation runs is no test of any.
+// Says so at the end, too.
+class Translated {
+public:
+    ~Translated() { say(); }
+
+    void note(fuzz::ProcessorMode began, const cpu::Vcpu& vcpu) {
+        const auto counts = cpu::exits(vcpu);
+        const std::uint64_t now = std::ranges::find(counts, "traces", &cpu::Count::first)->second;
+        traces_[static_cast<std::size_t>(began)] += now - std::exchange(before_, now);
+        ++inputs_[static_cast<std::size_t>(began)];
+    }
+
+    // Every mode whose code is translated, one trace an input at least.
+    [[nodiscard]] bool enough() const {
+        using enum fuzz::ProcessorMode;
+        return std::ranges::all_of(std::array{protected_32, paging_32, paging_pae, long_64, compatibility},
+                                   [this](fuzz::ProcessorMode mode) {
+                                       const auto i = static_cast<std::size_t>(mode);
+                                       return inputs_[i] >= 10 && traces_[i] >= inputs_[i];
+                                   });
+    }
+
+    void say() const {
+        static constexpr std::array<const char*, modes> names{"real",         "virtual-8086", "protected 16",
+                                                              "protected 32", "paging 32",    "paging PAE",
+                                                              "long 64",      "compatibility"};
+        std::fputs("traces translated of inputs, by the mode these began in:\n", stderr);
+        for (std::size_t i = 0; i < modes; ++i) {
+            std::fputs(fmt::format("  {:14} {:>9} {:>9}\n", names[i], traces_[i], inputs_[i]).c_str(),
+                       stderr);
+        }
+    }
+
+private:
+    static constexpr auto modes = static_cast<std::size_t>(fuzz::ProcessorMode::count);
+
+    std::array<std::uint64_t, modes> traces_{}, inputs_{};
+    std::uint64_t before_ = 0;
+};
+
+Translated& translated() {
+    static Translated all;
+    return all;
+}
+
 } // namespace
 
+extern "C" bool corpus_reached_enough() {
+    if (translated().enough()) {
+        return true;
+    }
+    std::fputs("too little is translated\n", stderr);
+    return false;
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static_cast<void>(translated()); // before the processors: it speaks when they are gone
     static fuzz::Processor reference("interpreter"), translator("translator-eager");
     const fuzz::ProcessorStart start{fuzz::Input(data, size)};
     reference.start(start);
@@ -110,6 +171,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace std::chrono_literals;
     const fuzz::Ending found = translator.run(expected.final() ? 10s : fuzz::Processor::usual_time);
     translator.check_state();
+    translated().note(start.mode, translator.vcpu());
     if (!expected.final() || undefined.unknown() || reference.repetition_rewritten() ||
         reference.tables_changed()) {
         return 0;

@@ -121,7 +121,7 @@ void define(CLI::App& command, Options& options) {
     command
         .add_option(
             "--icount", options.instruction_count,
-            "Count time in instructions of 2^N ns, so that a run can be repeated (interpreter, one CPU)")
+            "Count time in instructions of 2^N ns, so that a run can be repeated (one CPU, not by KVM)")
         ->type_name("[shift=]N");
     command
         .add_option("--case", config.case_file,

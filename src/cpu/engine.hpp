@@ -192,6 +192,7 @@ struct EngineInfo {
     std::string_view description;
     std::string (*unavailable)();
     Result<std::unique_ptr<Engine>> (*create)(memory::GuestMemory& memory, const Clock& clock);
+    bool counts; // instructions, exactly: VcpuConfig::time
 };
 
 [[nodiscard]] std::span<const EngineInfo> engines();

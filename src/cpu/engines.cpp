@@ -16,19 +16,20 @@ namespace strata::cpu {
 namespace {
 
 constexpr EngineInfo table[] = {
-    {"kvm", "runs guest code on the host's processor, by Linux's KVM", kvm::unavailable, kvm::create_engine},
+    {"kvm", "runs guest code on the host's processor, by Linux's KVM", kvm::unavailable, kvm::create_engine,
+     false},
     {"translator", "runs guest code as host code, near the host's speed, without privileges",
-     translator::unavailable, translator::create_engine},
+     translator::unavailable, translator::create_engine, true},
     {"interpreter", "runs every instruction by itself, on any host: the reference",
-     [] { return std::string(); }, interpreter::create_engine},
+     [] { return std::string(); }, interpreter::create_engine, true},
     {"translator-checked", "the translator, for tests: proves all code safe before it runs",
-     translator::unavailable, translator::create_checked_engine},
+     translator::unavailable, translator::create_checked_engine, true},
     {"translator-eager", "likewise, and translates each block before it first runs", translator::unavailable,
-     translator::create_eager_engine},
+     translator::create_eager_engine, true},
     {"lockstep", "the translator and behind it the interpreter, to find where they differ; one processor",
-     translator::unavailable, lockstep::create_engine},
+     translator::unavailable, lockstep::create_engine, false},
     {"lockstep-kvm", "the interpreter, and the host's processor that checks it in samples; one processor",
-     kvm::unavailable, lockstep::create_checked_engine},
+     kvm::unavailable, lockstep::create_checked_engine, false},
 };
 
 } // namespace

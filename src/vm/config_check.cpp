@@ -46,9 +46,11 @@ Result<void> check_counting(const MachineConfig& config) {
     if (config.cpus > 1) {
         return fail("instructions can be counted of one CPU only", "leave --cpus out, or --icount");
     }
-    if (config.engine != "auto" && config.engine != "interpreter") {
+    const auto engines = cpu::engines();
+    const auto engine = std::ranges::find(engines, config.engine, &cpu::EngineInfo::name);
+    if (engine != engines.end() && !engine->counts) {
         return fail(fmt::format("engine {} does not count instructions", config.engine),
-                    "--icount goes with --engine interpreter");
+                    "--icount goes with --engine translator or interpreter");
     }
     return {};
 }

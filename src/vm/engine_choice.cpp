@@ -29,6 +29,9 @@ Result<EngineChoice> choose_engine(std::string_view name, memory::GuestMemory& m
     }
     std::string passed_over;
     for (const auto& info : cpu::engines()) {
+        if (config.time != nullptr && !info.counts) {
+            continue;
+        }
         auto choice = try_engine(info.name, memory, clock, config);
         if (choice) {
             choice->passed_over =

@@ -141,9 +141,7 @@ Result<void> Vm::create_engine() {
         model_.features = without_chance(model_.features);
     }
     tsc_hz_ = cpu::preferred_tsc_hz();
-    const bool interprets = config_.instruction_shift && config_.engine == "auto";
-    auto choice =
-        choose_engine(interprets ? "interpreter" : config_.engine, *memory_, clock_, vcpu_config(0));
+    auto choice = choose_engine(config_.engine, *memory_, clock_, vcpu_config(0));
     if (!choice) {
         return std::unexpected(choice.error());
     }

@@ -293,6 +293,14 @@ public:
 
     [[nodiscard]] bool steps() const { return stepping_; }
 
+    // The repeated instruction goes on when the event has been dealt with. It counts when it is done: where
+    // it is interrupted is a matter of how it is executed.
+    void leave_repetition(const Insn& insn) {
+        rip() -= insn.length;
+        retired_ -= stepping_ ? 0 : 1;
+        end_block();
+    }
+
     // Before an access to a port: breakpoints may be on it.
     void note_port(std::uint16_t port, unsigned size);
 
@@ -410,6 +418,11 @@ private:
     void run_blocks();
     void run_counted_blocks();
     void meet_deadline();
+
+    // Whether time is to be looked at before the next instruction.
+    [[nodiscard]] bool due() const { return config_.time != nullptr && retired_ >= deadline_; }
+
+    [[nodiscard]] bool accelerates() const;
     [[nodiscard]] Block* follow(Block& block);
 
     [[nodiscard]] bool current(const Block& block) const {

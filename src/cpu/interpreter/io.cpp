@@ -139,7 +139,7 @@ void string(Cpu& cpu, const Insn& insn) {
         once(cpu, insn);
         advance(cpu, insn, x86::rcx, ~uint64_t{0});
         if (cpu.interrupted() && Cpu::masked_address(insn, cpu.regs[x86::rcx]) != 0) {
-            cpu.rip() -= insn.length;
+            cpu.leave_repetition(insn);
             break;
         }
     }

@@ -38,7 +38,7 @@ Exit Cpu::run() {
     const AtWork at_work(*this);
     deadline_ = 0;
     for (;;) {
-        if (config_.time != nullptr && retired_ >= deadline_) {
+        if (due()) {
             meet_deadline();
         }
         if (const auto exit = run_once(signals_.pending())) {
@@ -86,8 +86,7 @@ void Cpu::run_blocks() {
                 return;
             }
             Block* next_block = nullptr;
-            if (accelerator_ != nullptr && (!code_breakpoints_ || accelerator_->keeps_to_blocks()) &&
-                accelerator_->execute(*block, next_block)) {
+            if (accelerates() && accelerator_->execute(*block, next_block)) {
                 if (block_ended_ || (signals_.pending() & wanted_signals_)) {
                     return;
                 }
@@ -127,11 +126,21 @@ void Cpu::run_blocks() {
 void Cpu::run_counted_blocks() {
     const Insn* insn = nullptr;
     try {
-        Block* block = &find_block();
-        while (!block_ended_ && (signals_.pending() & wanted_signals_) == 0 && retired_ < deadline_) {
+        for (Block* block = &find_block();;) {
             if (code_breakpoints_ && has_breakpoint(block->linear, block->bytes)) {
                 step_next_ = true;
                 return;
+            }
+            Block* next_block = nullptr;
+            if (accelerates() && accelerator_->execute(*block, next_block)) {
+                if (block_ended_ || attention() || due()) {
+                    return;
+                }
+                if (next_block == nullptr) {
+                    block = &find_block();
+                    continue;
+                }
+                block = next_block;
             }
             insn = block->insns;
             const Insn* const end = insn + std::min<std::uint64_t>(block->count, deadline_ - retired_);
@@ -142,6 +151,9 @@ void Cpu::run_counted_blocks() {
                 ++insn;
             } while (insn != end && !block_ended_ && retired_ < deadline_);
             insn = nullptr;
+            if (block_ended_ || (signals_.pending() & wanted_signals_) || due()) {
+                return;
+            }
             block = follow(*block);
         }
     } catch (const Fault& fault) {
@@ -150,6 +162,10 @@ void Cpu::run_counted_blocks() {
         }
         deliver_fault(fault);
     }
+}
+
+bool Cpu::accelerates() const {
+    return accelerator_ != nullptr && (!code_breakpoints_ || accelerator_->keeps_to_blocks());
 }
 
 Block* Cpu::follow(Block& block) {

@@ -248,9 +248,8 @@ void repeated(Cpu& cpu, const Insn& insn) {
         if (left == 0 || (Op::compares && !repeats(insn, cpu.flags.zf()))) {
             return;
         }
-        if (cpu.interrupted()) { // it goes on when the event has been dealt with
-            cpu.rip() -= insn.length;
-            cpu.end_block();
+        if (cpu.interrupted()) {
+            cpu.leave_repetition(insn);
             return;
         }
     }

@@ -34,6 +34,7 @@ void BlockCompiler::compile(const Trace& trace) {
     }
     a.L(head_with_vectors_);
     native_.start_with_vectors = map_.exchanges().empty() ? a.here() : native_.start;
+    look_at_time();
     if (vectors_loaded_ && !map_.exchanges().empty()) {
         later([this] {
             native_.start_with_vectors = a.here();
@@ -56,7 +57,9 @@ void BlockCompiler::compile(const Trace& trace) {
 
 void BlockCompiler::instruction(const TraceInstruction& instruction) {
     native_.insns.push_back(instruction.insn);
-    native_.sites.push_back({&native_.insns.back(), instruction.next_rip(), false});
+    native_.sites.push_back({.insn = &native_.insns.back(),
+                             .next_rip = instruction.next_rip(),
+                             .before = static_cast<std::uint16_t>(native_.sites.size())});
     site_ = &native_.sites.back();
     starts_.push_back(a.here());
     slow_ = nullptr;
@@ -223,6 +226,9 @@ void BlockCompiler::need_vectors() {
     a.jrcxz(loaded);
     leave_map();
     a.mov(a.r14, rip());
+    if (layout.remaining) {
+        a.mov(a.r15, -static_cast<std::int64_t>(native_.sites.empty() ? 0 : index()));
+    }
     a.call(stubs_.load_vectors);
     enter_map();
     in_r14_ = 0;

@@ -117,6 +117,13 @@ private:
     void push_flags();
     void pop_flags();
 
+    // ---- instructions are counted (counting.cpp) ----
+    void look_at_time();
+    void count(std::size_t instructions);
+
+    // With the current instruction.
+    [[nodiscard]] std::size_t executed() const { return native_.sites.size(); }
+
     // ---- guest registers that are elsewhere within the trace ----
     void enter_map();
     void leave_map();
@@ -130,6 +137,7 @@ private:
     void emit_entry();
     [[nodiscard]] bool goes_round(std::uint64_t target) const;
     void jump_to(std::uint64_t target);
+    void go_round();
     void conditional_jump(unsigned condition, std::uint64_t taken);
     void leave_if(unsigned condition, std::uint64_t taken);
     void call_to(std::uint64_t target);
@@ -147,8 +155,8 @@ private:
     [[nodiscard]] std::size_t index() const { return native_.sites.size() - 1; } // of the instruction
 
     Link& make_link(std::uint64_t target);
-    void emit_link(std::uint64_t target);
-    void emit_link_here(Link& link);
+    void emit_link(std::uint64_t target, std::size_t executed);
+    void emit_link_here(Link& link, std::size_t executed);
     void exit_by(Link& link);
 
     [[nodiscard]] std::uint64_t rip() const { return rest_.front().rip; }

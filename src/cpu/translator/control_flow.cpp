@@ -164,8 +164,9 @@ void BlockCompiler::exit_by(Link& link) {
 }
 
 // Within the page, from code that is seldom run.
-void BlockCompiler::emit_link_here(Link& link) {
+void BlockCompiler::emit_link_here(Link& link, std::size_t executed) {
     Label exit;
+    count(executed);
     leave_map();
     a.jmp(exit, Assembler::T_NEAR);
     link.jump = a.here() - 4;
@@ -198,9 +199,10 @@ void BlockCompiler::emit_entry() {
 }
 
 // A jump that the translator directs to the target's code. Into another page it looks at that page's id.
-void BlockCompiler::emit_link(std::uint64_t target) {
+void BlockCompiler::emit_link(std::uint64_t target, std::size_t executed) {
     Link& link = make_link(target);
     const auto exit = std::make_shared<Label>();
+    count(executed);
     leave_map();
     if (!same_page(target, native_.linear)) {
         Label linked;
@@ -227,17 +229,24 @@ void BlockCompiler::jump_to(std::uint64_t target) {
     if (goes_round(target)) {
         poll_now();
         return_flag();
-        a.jmp(vectors_loaded_ ? head_with_vectors_ : head_, Assembler::T_NEAR);
+        go_round();
         return;
     }
     if (target <= rip()) {
         poll_now();
     }
     return_flag();
-    emit_link(target);
+    emit_link(target, executed());
+}
+
+void BlockCompiler::go_round() {
+    count(executed());
+    a.jmp(vectors_loaded_ ? head_with_vectors_ : head_, Assembler::T_NEAR);
 }
 
 namespace {
+
+constexpr unsigned opposite = 1; // of a condition
 
 // Jcc with a 32-bit distance.
 void jump_if(Assembler& a, unsigned condition, const Label& label) {
@@ -253,7 +262,6 @@ void jump_if(Assembler& a, unsigned condition, const Label& label) {
 
 void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
     if (taken <= rip() && followed_by(taken)) { // a loop's next round
-        constexpr unsigned opposite = 1;
         leave_if(condition ^ opposite, next_rip());
         return;
     }
@@ -262,7 +270,14 @@ void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
     }
     if (goes_round(taken)) {
         return_flag();
-        jump_if(a, condition, vectors_loaded_ ? head_with_vectors_ : head_);
+        if (layout.remaining) {
+            Label done;
+            jump_if(a, condition ^ opposite, done);
+            go_round();
+            a.L(done);
+        } else {
+            jump_if(a, condition, vectors_loaded_ ? head_with_vectors_ : head_);
+        }
     } else {
         leave_if(condition, taken);
     }
@@ -274,7 +289,8 @@ void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
 void BlockCompiler::leave_if(unsigned condition, std::uint64_t taken) {
     const auto label = std::make_shared<Label>();
     jump_if(a, condition, *label);
-    if (same_page(taken, native_.linear) && borrowed_ == Borrowed::nothing && map_.exchanges().empty()) {
+    if (same_page(taken, native_.linear) && borrowed_ == Borrowed::nothing && map_.exchanges().empty() &&
+        !layout.remaining) {
         Link& link = make_link(taken);
         link.jump = a.here() - 4;
         later([this, &link, label] {
@@ -284,11 +300,11 @@ void BlockCompiler::leave_if(unsigned condition, std::uint64_t taken) {
         });
         return;
     }
-    later([this, taken, label, borrowed = borrowed_, vectors = vectors_loaded_] {
+    later([this, taken, label, borrowed = borrowed_, vectors = vectors_loaded_, executed = executed()] {
         a.L(*label);
         emit_return_flag(borrowed, false);
         vectors_loaded_ = vectors;
-        emit_link(taken);
+        emit_link(taken, executed);
     });
 }
 
@@ -298,7 +314,7 @@ void BlockCompiler::call_to(std::uint64_t target) {
     }
     push_constant(next_rip());
     return_flag();
-    emit_link(target);
+    emit_link(target, executed());
     ended_ = true;
 }
 
@@ -315,12 +331,13 @@ void BlockCompiler::poll_now() {
     a.L(*back);
     Link& link = make_link(rip());
     link.polls = true;
-    later([this, &link, out, back, borrowed = borrowed_] {
+    later([this, &link, out, back, borrowed = borrowed_, before = index()] {
         Label none;
         a.L(*out);
         a.pext(a.ecx, a.ecx, a.state32(layout.wanted_signals));
         a.jrcxz(none);
         emit_return_flag(borrowed, false);
+        count(before);
         leave_map();
         exit_by(link);
         a.L(none);
@@ -350,6 +367,7 @@ void BlockCompiler::return_from(unsigned release) {
     load_word(a.rcx, top);
     find_target(slow_path());
     a.lea(a.r12, a.ptr[a.r12 + (word() + static_cast<int>(release))]);
+    count(executed());
     leave_map();
     a.jmp(a.r15);
     ended_ = true;
@@ -384,11 +402,13 @@ void BlockCompiler::indirect(const Decoded& decoded, bool call) {
         a.mov(a.state(layout.target), a.r15);
         push_constant(next_rip());
         return_flag();
+        count(executed());
         leave_map();
         a.jmp(a.state(layout.target));
     } else {
         return_flag();
         find_target(slow_path());
+        count(executed());
         leave_map();
         a.jmp(a.r15);
     }

@@ -126,11 +126,12 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
         // The interpreter's share would be this access alone: another translation takes them one by one.
         Link& link = make_link(rip());
         link.plain = true;
-        check_region(address, distance(shared.offset, group.lowest), *use, [this, &link](const Label& hit) {
+        const auto failed = [this, &link, before = index()](const Label& hit) {
             a.call(stubs_.walk_region);
             a.jrcxz(hit);
-            emit_link_here(link);
-        });
+            emit_link_here(link, before);
+        };
+        check_region(address, distance(shared.offset, group.lowest), *use, failed);
         shared_[shared.group] = {use};
         if (!simple(address)) {
             keep_pointer(shared_[shared.group], shared.offset);

@@ -93,6 +93,7 @@ struct NativeState {
     std::uint32_t flags = 0;                // AH as of LAHF, AL: OF
     std::uint32_t borrowed = 0;             // a byte: the flag that checks have borrowed
     std::uint32_t minus_one = ~0U, minus_two = ~1U;
+    std::uint64_t remaining = 0; // instructions until time is to be looked at, if those are counted
     // The region that was missed, and the linear address. Regions::none: it was filled since.
     std::uint64_t missed = Regions::none, missed_at = 0;
     std::array<std::uint64_t, 2> scratch{};  // of stubs

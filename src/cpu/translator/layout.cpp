@@ -53,6 +53,9 @@ StateLayout::StateLayout(Frame& frame) {
     borrowed = at(native.borrowed);
     minus_one = at(native.minus_one);
     minus_two = at(native.minus_two);
+    if (cpu.config().time != nullptr) {
+        remaining = at(native.remaining);
+    }
     missed = at(native.missed);
     missed_at = at(native.missed_at);
     scratch = {at(native.scratch[0]), at(native.scratch[1])};

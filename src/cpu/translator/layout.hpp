@@ -3,6 +3,8 @@
 
 #include "cpu/translator/frame.hpp"
 
+#include <optional>
+
 namespace strata::cpu::translator {
 
 struct StateLayout {
@@ -45,6 +47,7 @@ struct StateLayout {
     int all_but_if, all_but_interrupt, arithmetic_flags, upper_half;
     int host_rsp, entry, resume, exit_link, target, operand, index_mask, page_mask, jump_mask;
     int vectors_in_memory, vectors_unusable, flags, borrowed, minus_one, minus_two;
+    std::optional<int> remaining; // empty if instructions are not counted
     int missed, missed_at, regions, fills, filled, filled_end, list_bits, both_lists, sign;
     std::array<int, 2> scratch, limited;
     int kept;

@@ -21,6 +21,7 @@ struct Site {
     std::uint64_t next_rip = 0;
     bool leaves = false;        // nothing of the block follows
     std::uint16_t mnemonic = 0; // ZydisMnemonic, for Statistics
+    std::uint16_t before = 0;   // instructions of the trace
 };
 
 // A jump from one block to another whose address is known. Until it is linked it leads out of translated
@@ -34,7 +35,7 @@ struct Link {
     NativeBlock* to = nullptr;
     bool vectors_loaded = false; // at the jump
     bool plain = false;          // to the same place, translated without shared checks
-    bool polls = false;          // where a signal was seen
+    bool polls = false;          // where a signal was seen, or that time is up
 };
 
 struct NativeBlock {

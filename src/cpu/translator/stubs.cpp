@@ -156,6 +156,11 @@ private:
         a.mov(a.ecx, a.state32(layout.vectors_unusable + 8)); // below the return address
         a.jrcxz(usable);
         a.lea(a.rsp, a.ptr[a.rsp + 8]);
+        if (layout.remaining) {
+            a.mov(a.rcx, a.state(*layout.remaining));
+            a.lea(a.rcx, a.ptr[a.rcx + a.r15]);
+            a.mov(a.state(*layout.remaining), a.rcx);
+        }
         a.mov(a.state(layout.rip), a.r14);
         a.mov(a.state(layout.exit_link), 0);
         a.jmp(leave_, Assembler::T_NEAR);

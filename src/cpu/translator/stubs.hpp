@@ -15,7 +15,8 @@ struct Stubs {
     // elsewhere in translated code, or leaves.
     const std::uint8_t* interpret = nullptr;
     const std::uint8_t* interpret_with_vectors = nullptr; // and has the vector registers loaded after
-    // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction.
+    // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction. Where
+    // instructions are counted, R15 = minus those of the trace that come before it.
     const std::uint8_t* load_vectors = nullptr;
 
     // Called with rCX = linear address, R14 = RegionUse::number: if the TLB has the page, it fills the region

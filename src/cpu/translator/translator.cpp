@@ -81,11 +81,17 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     cpu->rip() = site->next_rip;
     const bool narrow = cpu->code_mode_.size == CodeMode::Size::bits32;
     const std::uint64_t drops = native.regions.drops(), stack = cpu->regs[x86::rsp];
+    const bool counts = translator.layout_.remaining.has_value();
     bool leave = site->leaves;
+    if (counts) {
+        translator.end_counting(site->before);
+    }
     try {
         site->insn->handler(*cpu, *site->insn);
+        cpu->retired_ += counts ? 1 : 0;
         // Accesses that follow in the trace trust in regions that were checked before.
-        leave |= cpu->rip() != site->next_rip || cpu->block_ended_ || native.regions.drops() != drops;
+        leave |= cpu->rip() != site->next_rip || cpu->block_ended_ || native.regions.drops() != drops ||
+                 cpu->due();
     } catch (const interpreter::Fault& fault) {
         cpu->rip() -= site->insn->length;
         cpu->deliver_fault(fault);
@@ -99,6 +105,9 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
         grow_region(cpu, std::exchange(native.missed, Regions::none));
     }
     const std::uint64_t next = leave ? translator.next_target() : go_on_behind;
+    if (leave) {
+        translator.begin_counting();
+    }
     native.flags = pack_flags(cpu->flags.arithmetic());
     translator.look_at_vectors();
     return next;
@@ -149,7 +158,7 @@ std::uint64_t Translator::next_target() {
         cpu_.look_at_controls();
     }
     if (cpu_.attention() || cpu_.stepping_ || cpu_.step_next_ || cpu_.sti_shadow || cpu_.movss_shadow ||
-        cpu_.code_breakpoints_ || !translates()) {
+        cpu_.code_breakpoints_ || cpu_.due() || !translates()) {
         return leave_translated_code;
     }
     cpu_.begin_block();
@@ -170,17 +179,18 @@ std::uint64_t Translator::next_target() {
 }
 
 bool Translator::runnable(const NativeBlock& native) const {
-    return !native.uses_vectors || frame_.native.vectors_unusable == 0;
+    return (!native.uses_vectors || frame_.native.vectors_unusable == 0) && fits(native);
 }
 
 void Translator::enter(const NativeBlock& native) {
     NativeState& state = frame_.native;
     state.flags = pack_flags(cpu_.flags.arithmetic());
     state.entry = code_.executable(native.start);
+    begin_counting();
     const TrapScope traps(*this);
     enter_(&cpu_);
     cpu_.flags.set_arithmetic(unpack_flags(state.flags));
-    ++cpu_.retired_;
+    end_counting(layout_.remaining ? 0 : 1);
 }
 
 bool Translator::execute(Block& block, Block*& next_block) {
@@ -201,7 +211,7 @@ bool Translator::execute(Block& block, Block*& next_block) {
                 unroll(*link->owner->block);
             }
         }
-        if (cpu_.block_ended_ || cpu_.attention() || !translates()) {
+        if (cpu_.block_ended_ || cpu_.attention() || cpu_.due() || !translates()) {
             return true;
         }
         look_at_state();

@@ -70,6 +70,10 @@ private:
     [[nodiscard]] bool translates() const;
     // Whether 32-bit code reaches all addresses by all segments but FS and GS.
     [[nodiscard]] bool flat() const;
+    // Whether all of it may be executed before time is looked at.
+    [[nodiscard]] bool fits(const NativeBlock& native) const;
+    void begin_counting();
+    void end_counting(std::uint64_t executed);
     void look_at_state();
     void look_at_segments();
     void look_at_vectors();
@@ -95,6 +99,7 @@ private:
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> page_ids_; // by linear and physical page
     std::uint32_t last_page_id_ = 0;
     std::uint64_t evictions_ = 0;        // how often translations were freed
+    std::uint64_t until_ = 0;            // in instructions: when `remaining` is 0, if they are counted
     bool smap_ = false;                  // CR4's, when last looked at
     std::array<bool, 2> narrow_jumps_{}; // whether the JumpCaches of supervisor, user are 32-bit code's
     std::array<interpreter::Availability, 2> availabilities_{}; // of SSE and AVX, when last looked at
