@@ -1,19 +1,18 @@
-// System call filters: compiled by libseccomp before the process is made, loaded by it as late as can be.
+// System call filters: compiled before the process is made, loaded by it as late as can be.
 #pragma once
 
 #include "base/error.hpp"
 #include "base/file_descriptor.hpp"
 #include "container/config/config.hpp"
 
+#include <linux/filter.h>
 #include <vector>
-
-struct sock_filter;
 
 namespace strata::container {
 
 struct SeccompProgram {
-    std::vector<std::uint64_t> instructions; // BPF, eight bytes each
-    unsigned flags = 0;                      // SECCOMP_FILTER_FLAG_*
+    std::vector<sock_filter> instructions;
+    unsigned flags = 0; // SECCOMP_FILTER_FLAG_*
     bool notifies = false;
 };
 
