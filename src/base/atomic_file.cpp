@@ -28,12 +28,32 @@ Result<void> flush_directory(const std::string& path) {
     return {};
 }
 
-Result<void> fill(int fd, std::string_view contents, mode_t mode, const std::string& path) {
+enum class Flush { yes, no };
+
+Result<void> fill(int fd, std::string_view contents, mode_t mode, const std::string& path, Flush flush) {
     if (auto written = write_all(fd, contents, path); !written) {
         return written;
     }
-    if (fchmod(fd, mode) != 0 || fsync(fd) != 0) {
+    if (fchmod(fd, mode) != 0 || (flush == Flush::yes && fsync(fd) != 0)) {
         return fail_errno("write", path);
+    }
+    return {};
+}
+
+Result<void> replace(const std::string& path, std::string_view contents, mode_t mode, Flush flush) {
+    std::string aside = path + ".XXXXXX";
+    const FileDescriptor file(mkostemp(aside.data(), O_CLOEXEC));
+    if (!file) {
+        return fail_errno("write", path);
+    }
+    if (auto filled = fill(file.get(), contents, mode, path, flush); !filled) {
+        unlink(aside.c_str());
+        return filled;
+    }
+    if (rename(aside.c_str(), path.c_str()) != 0) {
+        const int code = errno;
+        unlink(aside.c_str());
+        return fail_errno("replace", path, code);
     }
     return {};
 }
@@ -56,24 +76,18 @@ Result<void> write_all(int fd, std::string_view data, std::string_view object) {
 }
 
 Result<void> replace_file(const std::string& path, std::string_view contents, mode_t mode) {
-    std::string aside = path + ".XXXXXX";
-    const FileDescriptor file(mkostemp(aside.data(), O_CLOEXEC));
-    if (!file) {
-        return fail_errno("write", path);
-    }
-    if (auto filled = fill(file.get(), contents, mode, path); !filled) {
-        unlink(aside.c_str());
-        return filled;
-    }
-    if (rename(aside.c_str(), path.c_str()) != 0) {
-        const int code = errno;
-        unlink(aside.c_str());
-        return fail_errno("replace", path, code);
-    }
-    return flush_directory(directory_of(path));
+    auto replaced = replace(path, contents, mode, Flush::yes);
+    return replaced ? flush_directory(directory_of(path)) : replaced;
+}
+
+Result<void> replace_passing_file(const std::string& path, std::string_view contents, mode_t mode) {
+    return replace(path, contents, mode, Flush::no);
 }
 
 Result<void> make_directories(const std::string& path, mode_t mode) {
+    if (mkdir(path.c_str(), mode) == 0 || errno == EEXIST) { // as it is but once
+        return {};
+    }
     for (auto slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
         const auto part = path.substr(0, slash);
         if (!part.empty() && mkdir(part.c_str(), mode) != 0 && errno != EEXIST) {

@@ -18,6 +18,11 @@ namespace strata {
 // Replaces (or makes) the file at `path`; a reader sees the old contents or the new, also after a crash.
 [[nodiscard]] Result<void> replace_file(const std::string& path, std::string_view contents, mode_t mode);
 
+// The same for what a crash of the machine makes worthless, as it does what belongs to a running process: a
+// reader sees the old contents or the new, whichever process is killed, and nobody waits for the disk.
+[[nodiscard]] Result<void> replace_passing_file(const std::string& path, std::string_view contents,
+                                                mode_t mode);
+
 // Makes the directory and those above it that are missing.
 [[nodiscard]] Result<void> make_directories(const std::string& path, mode_t mode);
 

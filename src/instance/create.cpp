@@ -78,7 +78,9 @@ Result<void> Instances::unpack(Instance& instance, const image::Image& image) co
         return std::unexpected(layers.error());
     }
     instance.settings.layers = std::move(*layers);
-    return image::pin(store_, instance.id, image::chain_ids(image.config.diff_ids));
+    return image::pin(store_, instance.id, image::chain_ids(image.config.diff_ids),
+                      instance.settings.auto_remove ? image::PinEnd::crash_of_the_host
+                                                    : image::PinEnd::removal);
 }
 
 Result<void> Instances::make_files(Instance& instance, const std::optional<image::Image>& image) const {

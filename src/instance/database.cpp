@@ -100,7 +100,8 @@ Result<void> Database::connect() {
     }
     sqlite3_busy_timeout(handle, patience);
     auto done = run_when_free("PRAGMA journal_mode=WAL");
-    return done ? run("PRAGMA synchronous=NORMAL") : done;
+    // A log that was left is read again by the next process alone: it stays short, in pages.
+    return done ? run("PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=128") : done;
 }
 
 Result<Database> Database::open(const std::string& path, const char* schema) {
@@ -108,6 +109,10 @@ Result<Database> Database::open(const std::string& path, const char* schema) {
     auto done = database.connect();
     done = done ? database.run_when_free(schema) : done;
     return done ? Result<Database>(std::move(database)) : std::unexpected(done.error());
+}
+
+void Database::leave_in_log() const {
+    sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
 Result<void> Database::transaction(const std::function<Result<void>()>& change) const {

@@ -77,6 +77,10 @@ public:
     // Does `change` whole or not at all. Processes' changes follow each other.
     [[nodiscard]] Result<void> transaction(const std::function<Result<void>()>& change) const;
 
+    // What was written is worth little more: closing the last connection then leaves it in the log, for the
+    // next process to read, and does not wait for the disk.
+    void leave_in_log() const;
+
 private:
     struct Close {
         void operator()(sqlite3* database) const;

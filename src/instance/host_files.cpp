@@ -85,7 +85,7 @@ write_host_files(const std::string& directory, const Instance& instance,
     std::vector<std::pair<std::string, std::string>> places;
     for (const auto& [name, text] : files) {
         const auto path = directory + "/" + name;
-        if (auto written = replace_file(path, text, 0644); !written) {
+        if (auto written = replace_passing_file(path, text, 0644); !written) {
             return std::unexpected(written.error());
         }
         places.emplace_back(path, std::string("/etc/") + name);

@@ -126,7 +126,7 @@ Result<void> Supervisor::write_bundle(const Instances& instances) {
     if (!config) {
         return std::unexpected(config.error());
     }
-    return replace_file(path_ + "/bundle/config.json", *config, 0600);
+    return replace_passing_file(path_ + "/bundle/config.json", *config, 0600);
 }
 
 // The ends for the container stay open, in `inside`, until it has them.

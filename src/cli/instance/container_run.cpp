@@ -199,6 +199,9 @@ int run_container(const Places& places, const CreateOptions& options) {
         code = start_attached(*instances, *made, std::move(unstarted));
     }
     unstarted.reset();
+    if (options.remove && !options.detach) {
+        instances->database().leave_in_log(); // nothing but the news of a container that is gone
+    }
     if (!code) {
         if (options.remove) {
             static_cast<void>(instance::remove_instance(*instances, *made, true));

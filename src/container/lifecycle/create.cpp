@@ -365,7 +365,7 @@ Result<void> save_config(const Runtime& runtime, const std::string& id, const st
 
 Result<void> announce(pid_t pid, int pidfd, const std::string& pid_file, const std::string& pidfd_socket) {
     if (!pid_file.empty()) {
-        if (auto written = replace_file(pid_file, std::to_string(pid), 0644); !written) {
+        if (auto written = replace_passing_file(pid_file, std::to_string(pid), 0644); !written) {
             return written;
         }
     }

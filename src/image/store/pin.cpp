@@ -11,7 +11,8 @@ constexpr std::uint64_t longest_pin = 16U << 20;
 
 } // namespace
 
-Result<void> pin(const std::string& store, const std::string& owner, const std::vector<Digest>& digests) {
+Result<void> pin(const std::string& store, const std::string& owner, const std::vector<Digest>& digests,
+                 PinEnd end) {
     const auto lock = StoreLock::shared(store);
     if (!lock) {
         return std::unexpected(lock.error());
@@ -23,7 +24,8 @@ Result<void> pin(const std::string& store, const std::string& owner, const std::
     if (auto made = make_directories(store + "/pins", 0700); !made) {
         return made;
     }
-    return replace_file(pin_path(store, owner), text, 0600);
+    const auto replace = end == PinEnd::removal ? replace_file : replace_passing_file;
+    return replace(pin_path(store, owner), text, 0600);
 }
 
 std::vector<Digest> pinned_digests(const std::string& store) {

@@ -9,9 +9,12 @@
 
 namespace strata::image {
 
-// From the return on the digests stay. `owner` is a plain file name, without a dot.
+enum class PinEnd { removal, crash_of_the_host };
+
+// From the return on the digests stay. `owner` is a plain file name, without a dot. What would not outlive a
+// crash of the host either need not wait for the disk.
 [[nodiscard]] Result<void> pin(const std::string& store, const std::string& owner,
-                               const std::vector<Digest>& digests);
+                               const std::vector<Digest>& digests, PinEnd end = PinEnd::removal);
 // Also what a process that was killed while it pinned has left.
 void unpin(const std::string& store, const std::string& owner);
 
