@@ -236,11 +236,7 @@ Result<void> need_rules_of(const Sources& sources, const std::string& bridge, bo
     return batch.send(*netlink);
 }
 
-void remove_rules_of(std::uint8_t family, const std::string& bridge) {
-    const auto netlink = Netlink::open(NETLINK_NETFILTER);
-    if (!netlink) {
-        return;
-    }
+void remove_rules_of(const Netlink& netlink, std::uint8_t family, const std::string& bridge) {
     for (const auto& which : {nat_chain(bridge), filter_chain(bridge)}) {
         const std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
         nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
@@ -253,7 +249,7 @@ void remove_rules_of(std::uint8_t family, const std::string& bridge) {
         batch.next();
         nftnl_chain_nlmsg_build_payload(batch.add(NFT_MSG_DELCHAIN, 0), chain.get());
         batch.next();
-        static_cast<void>(batch.send(*netlink)); // where there is none
+        static_cast<void>(batch.send(netlink)); // where there is none
     }
 }
 
@@ -271,8 +267,11 @@ Result<void> need_rules(const std::string& bridge, const Subnet6& subnet, bool i
 }
 
 void remove_rules(const std::string& bridge) {
-    remove_rules_of(NFPROTO_IPV4, bridge);
-    remove_rules_of(NFPROTO_IPV6, bridge);
+    // By one socket: closing it waits until the kernel is done with what was removed.
+    if (const auto netlink = Netlink::open(NETLINK_NETFILTER)) {
+        remove_rules_of(*netlink, NFPROTO_IPV4, bridge);
+        remove_rules_of(*netlink, NFPROTO_IPV6, bridge);
+    }
 }
 
 } // namespace strata::instance
