@@ -1,11 +1,11 @@
 #include "memory/guest_memory.hpp"
 
 #include "base/bits.hpp"
+#include "memory/racing_bytes.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstring>
 
 namespace strata::memory {
 
@@ -35,7 +35,7 @@ bool GuestMemory::read(GuestPhysical address, void* to, std::uint64_t size) cons
     if (from == nullptr) {
         return false;
     }
-    std::memcpy(to, from, size);
+    copy_from_guest(to, from, size);
     return true;
 }
 
@@ -44,7 +44,7 @@ bool GuestMemory::write(GuestPhysical address, const void* from, std::uint64_t s
     if (to == nullptr) {
         return false;
     }
-    std::memcpy(to, from, size);
+    copy_to_guest(to, from, size);
     written(address, size);
     return true;
 }

@@ -3,9 +3,10 @@
 
 #include "cpu/interpreter/cpu.hpp"
 #include "cpu/interpreter/wide_integer.hpp"
+#include "memory/racing_bytes.hpp"
 
 #include <atomic>
-#include <cstring>
+#include <type_traits>
 
 namespace strata::cpu::interpreter {
 
@@ -35,16 +36,30 @@ void Cpu::set_reg(unsigned number, T value) {
 
 // ---- guest memory through host addresses: as unordered as the guest's own accesses, at any alignment ----
 
+// Where races are reported, addresses of atomic accesses have to be aligned.
+template <class T>
+inline constexpr bool is_one_access = std::is_unsigned_v<T> && !memory::races_are_reported;
+
 template <class T>
 [[gnu::always_inline]] inline T load_host(std::uintptr_t address) {
-    T value{};
-    std::memcpy(static_cast<void*>(&value), reinterpret_cast<const void*>(address), memory_size<T>);
-    return value;
+    const auto* from = reinterpret_cast<const void*>(address);
+    if constexpr (is_one_access<T>) {
+        return memory::load_racing<T>(from);
+    } else {
+        T value{};
+        memory::copy_from_guest(static_cast<void*>(&value), from, memory_size<T>);
+        return value;
+    }
 }
 
 template <class T>
 [[gnu::always_inline]] inline void store_host(std::uintptr_t address, const T& value) {
-    std::memcpy(reinterpret_cast<void*>(address), &value, memory_size<T>);
+    auto* to = reinterpret_cast<void*>(address);
+    if constexpr (is_one_access<T>) {
+        memory::store_racing<T>(to, value);
+    } else {
+        memory::copy_to_guest(to, &value, memory_size<T>);
+    }
 }
 
 template <class T>

@@ -2,9 +2,9 @@
 #include "cpu/interpreter/cpu.hpp"
 #include "cpu/interpreter/decoder.hpp"
 #include "cpu/interpreter/shared.hpp"
+#include "memory/racing_bytes.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <thread>
 
 namespace strata::cpu::interpreter {
@@ -25,7 +25,7 @@ std::uint64_t Cpu::code_bytes_left() const {
 
 void Cpu::read_code(const FetchEntry& page, std::uint64_t offset, std::span<std::uint8_t> to) {
     if (page.host != nullptr) {
-        std::memcpy(to.data(), page.host + offset, to.size());
+        memory::copy_from_guest(to.data(), page.host + offset, to.size());
         return;
     }
     for (std::size_t i = 0; i < to.size(); ++i) {
@@ -122,7 +122,7 @@ Block* Cpu::fresh_instruction(std::uint64_t linear, const FetchEntry& page) {
         return nullptr;
     }
     if (window.size() == bytes.size()) [[likely]] { // all of it at once
-        std::memcpy(bytes.data(), page.host + start, bytes.size());
+        memory::copy_from_guest(bytes.data(), page.host + start, bytes.size());
     } else {
         read_code(page, start, window);
     }
@@ -172,7 +172,7 @@ Block* Cpu::build_crossing_block(std::uint64_t linear, const FetchEntry& first) 
 // Whether a block just marked is what memory holds, and no notice voided it; if not it is voided.
 bool Cpu::still_in_memory(Block& block, const FetchEntry& page, std::uint64_t offset,
                           std::span<const std::uint8_t> bytes) {
-    if (block.key != Block::dead && std::memcmp(page.host + offset, bytes.data(), bytes.size()) == 0) {
+    if (block.key != Block::dead && memory::guest_holds(page.host + offset, bytes)) {
         return true;
     }
     blocks_.kill(block);

@@ -3,6 +3,7 @@
 #include "cpu/interpreter/cpu.hpp"
 #include "cpu/interpreter/page_walk.hpp"
 #include "cpu/interpreter/shared.hpp"
+#include "memory/racing_bytes.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -182,7 +183,7 @@ std::optional<memory::GuestPhysical> Cpu::translate(std::uint64_t linear) const 
 
 void Cpu::read_physical(const Translation& from, void* to, unsigned size) {
     if (from.host != nullptr) {
-        std::memcpy(to, from.host, size);
+        memory::copy_from_guest(to, from.host, size);
         return;
     }
     auto* bytes = static_cast<std::byte*>(to);
@@ -196,7 +197,7 @@ void Cpu::read_physical(const Translation& from, void* to, unsigned size) {
 
 void Cpu::write_physical(const Translation& to, const void* from, unsigned size) {
     if (to.host != nullptr && to.writable_ram) {
-        std::memcpy(to.host, from, size);
+        memory::copy_to_guest(to.host, from, size);
         ram_written(to.physical, size);
         return;
     }

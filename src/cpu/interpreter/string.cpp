@@ -105,10 +105,10 @@ struct Movs {
         const auto distance =
             reinterpret_cast<std::uintptr_t>(to.data()) - reinterpret_cast<std::uintptr_t>(from.data());
         if (distance >= bytes) {
-            std::memmove(to.data(), from.data(), bytes);
+            memory::move_within_guest(to.data(), from.data(), bytes);
         } else { // the destination overlaps what is still to be read: elements repeat
             for (std::uint64_t at = 0; at < bytes; at += sizeof(T)) {
-                std::memmove(to.data() + at, from.data() + at, sizeof(T));
+                store_host(reinterpret_cast<std::uintptr_t>(to.data() + at), element<T>(from.data() + at));
             }
         }
         advance_both<A>(cpu, bytes);

@@ -1,5 +1,7 @@
 #include "devices/virtio/chain.hpp"
 
+#include "memory/racing_bytes.hpp"
+
 namespace strata::devices::virtio {
 
 void Chain::Stream::add(Buffer buffer) {
@@ -22,7 +24,7 @@ Buffer Chain::Stream::take(std::size_t limit) {
 std::size_t Chain::read(std::span<std::byte> to) {
     std::size_t done = 0;
     read_in_place(to.size(), [&](std::span<const std::byte> piece) {
-        std::memcpy(to.data() + done, piece.data(), piece.size());
+        memory::copy_from_guest(to.data() + done, piece.data(), piece.size());
         done += piece.size();
         return true;
     });
@@ -32,7 +34,7 @@ std::size_t Chain::read(std::span<std::byte> to) {
 std::size_t Chain::write(std::span<const std::byte> from) {
     std::size_t done = 0;
     write_in_place(from.size(), [&](std::span<std::byte> piece) {
-        std::memcpy(piece.data(), from.data() + done, piece.size());
+        memory::copy_to_guest(piece.data(), from.data() + done, piece.size());
         done += piece.size();
         return true;
     });

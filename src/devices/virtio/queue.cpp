@@ -2,6 +2,7 @@
 
 #include "base/bits.hpp"
 #include "base/bytes.hpp"
+#include "memory/racing_bytes.hpp"
 
 #include <atomic>
 #include <bit>
@@ -120,7 +121,7 @@ std::optional<Chain> Queue::pop() {
 
 Queue::Descriptor Queue::load_descriptor(const std::byte* table, std::uint16_t index) {
     std::byte copy[descriptor_size];
-    std::memcpy(copy, table + descriptor_size * index, descriptor_size);
+    memory::copy_from_guest(copy, table + descriptor_size * index, descriptor_size);
     // The guest may write the table meanwhile: what was copied is not read again.
     std::atomic_signal_fence(std::memory_order_seq_cst);
     return {load_le<std::uint64_t>(copy), load_le<std::uint32_t>(copy + 8), load_le<std::uint16_t>(copy + 12),
