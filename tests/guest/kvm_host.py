@@ -47,17 +47,28 @@ def libraries(program):
     return [word for word in listing.split() if word.startswith("/")]
 
 
+def add_libraries(root, paths):
+    for path in paths:
+        destination = root / path.lstrip("/")
+        if not destination.exists():
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, destination)
+
+
 def add_program(root, program, name, strip=False):
     """Puts a program and what it needs under `root`."""
     target = root / "bin" / name
     shutil.copy(program, target)
     if strip:
         subprocess.run(["strip", target], check=True)
-    for library in libraries(program):
-        destination = root / library.lstrip("/")
-        if not destination.exists():
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(library, destination)
+    add_libraries(root, libraries(program))
+
+
+def add_late_library(root, name):
+    """One that strata loads only where it is used."""
+    listing = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True, text=True).stdout
+    path = next(line.split()[-1] for line in listing.splitlines() if line.split()[0] == name)
+    add_libraries(root, [path, *libraries(path)])
 
 
 def make_initramfs(path, files, prepare):
@@ -73,6 +84,7 @@ def make_initramfs(path, files, prepare):
         for name in MODULES:
             shutil.copy(next(tree.rglob(f"{name}.ko")), root / "modules")
         add_program(root, STRATA, "strata", strip=True)
+        add_late_library(root, "libslirp.so.0")
         prepare(root)
         for name, source in files.items():
             target = root / "guests" / name
