@@ -56,7 +56,7 @@ struct MachineConfig {
     TraceConfig trace;
     std::string case_file; // where lockstep leaves what shows a difference again; empty: nowhere
     // Time is counted in instructions, each of which takes so many nanoseconds, as a power of 2; one
-    // processor, on the interpreter. None: time is the host's.
+    // processor, on the interpreter or the translator. None: time is the host's.
     std::optional<unsigned> instruction_shift;
     bool reboot = true; // a reset by the guest starts it again; false: it ends the run
 };
