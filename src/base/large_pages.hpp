@@ -11,7 +11,6 @@ class LargePages {
 public:
     static constexpr std::size_t alignment = std::size_t{2} << 20;
 
-    LargePages() = default;
     // Address space for `size` bytes (not 0), aligned; memory is what is touched. Without it operator bool is
     // false, and errno says why. `name` is for /proc/PID/maps, of kernels that have names there.
     LargePages(std::size_t size, const char* name);
@@ -19,12 +18,6 @@ public:
 
     LargePages(LargePages&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-    LargePages& operator=(LargePages&& other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(size_, other.size_);
-        return *this;
-    }
 
     explicit operator bool() const { return data_ != nullptr; }
 

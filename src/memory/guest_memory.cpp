@@ -21,12 +21,11 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::uint64_t size, Gue
 }
 
 GuestMemory::GuestMemory(LargePages pages, GuestPhysical low_limit)
-    : pages_(std::move(pages)), mapping_(pages_.data()), size_(pages_.size()),
-      dirty_((size_ / page_size + 63) / 64), code_(size_ / page_size) {
-    const std::uint64_t low = std::min<std::uint64_t>(size_, low_limit);
-    slots_.push_back({0, low, mapping_, true});
-    if (size_ > low) {
-        slots_.push_back({std::uint64_t{1} << 32, size_ - low, mapping_ + low, true});
+    : pages_(std::move(pages)), dirty_((size() / page_size + 63) / 64), code_(size() / page_size) {
+    const std::uint64_t low = std::min<std::uint64_t>(size(), low_limit);
+    slots_.push_back({0, low, pages_.data(), true});
+    if (size() > low) {
+        slots_.push_back({std::uint64_t{1} << 32, size() - low, pages_.data() + low, true});
     }
 }
 
@@ -74,13 +73,13 @@ void GuestMemory::add_pages(std::vector<GuestPhysical>& pages, std::uint64_t wor
         const std::uint64_t offset = (word * 64 + static_cast<unsigned>(std::countr_zero(dirty)))
                                      << page_shift;
         const Slot& slot = offset < slots_.front().size ? slots_.front() : slots_.back();
-        pages.push_back(slot.base + (mapping_ + offset - slot.host));
+        pages.push_back(slot.base + (pages_.data() + offset - slot.host));
     }
 }
 
 std::vector<GuestPhysical> GuestMemory::take_dirty() {
     std::vector<GuestPhysical> pages;
-    for (std::uint64_t word = 0; word < ((size_ >> page_shift) + 63) / 64; ++word) {
+    for (std::uint64_t word = 0; word < ((size() >> page_shift) + 63) / 64; ++word) {
         if (dirty_[word].load(std::memory_order_relaxed) != 0) {
             add_pages(pages, word, dirty_[word].exchange(0, std::memory_order_relaxed));
         }
@@ -90,7 +89,7 @@ std::vector<GuestPhysical> GuestMemory::take_dirty() {
 
 std::vector<GuestPhysical> GuestMemory::dirty() const {
     std::vector<GuestPhysical> pages;
-    for (std::uint64_t word = 0; word < ((size_ >> page_shift) + 63) / 64; ++word) {
+    for (std::uint64_t word = 0; word < ((size() >> page_shift) + 63) / 64; ++word) {
         add_pages(pages, word, dirty_[word].load(std::memory_order_relaxed));
     }
     return pages;

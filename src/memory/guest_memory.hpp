@@ -56,7 +56,7 @@ public:
     GuestMemory(const GuestMemory&) = delete;
     GuestMemory& operator=(const GuestMemory&) = delete;
 
-    [[nodiscard]] std::uint64_t size() const { return size_; }
+    [[nodiscard]] std::uint64_t size() const { return pages_.size(); }
 
     [[nodiscard]] std::span<const Slot> slots() const { return slots_; }
 
@@ -124,7 +124,7 @@ public:
     // A dense number for the page of a RAM address, from 0; the address must be RAM.
     [[nodiscard]] std::uint64_t page_index(GuestPhysical address) const {
         const Slot* slot = find(address);
-        return static_cast<std::uint64_t>(slot->host - mapping_ +
+        return static_cast<std::uint64_t>(slot->host - pages_.data() +
                                           static_cast<std::ptrdiff_t>(address - slot->base)) >>
                page_shift;
     }
@@ -135,8 +135,6 @@ private:
     GuestMemory(LargePages pages, GuestPhysical low_limit);
 
     LargePages pages_;
-    std::byte* mapping_;
-    std::uint64_t size_;
     std::vector<Slot> slots_;
     ZeroedArray<std::atomic<std::uint64_t>> dirty_; // a bit a page
     ZeroedArray<std::atomic<bool>> code_;

@@ -112,7 +112,7 @@ TEST_F(HostCheck, LetsPassWhatIsMadeOfAnyCode) {
             switch (below(4)) {
             case 0: append(code, random(), 1 + below(8)); break;
             case 1: // MOV between rAX and an address, wide or narrow
-                append(code, 0xA048 | below(4) << 8 | below(2) << 3, 2);
+                append(code, 0xA040 | below(4) << 8 | below(2) << 3, 2);
                 append(code, number(), 8);
                 break;
             case 2: // MOV, ADD or LEA with a register and a displacement

@@ -287,6 +287,7 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
         compiler.compile(trace_);
     } catch (const Xbyak::Error&) { // what it should encode is not to be encoded: the interpreter's, then
         give_back_regions(*native);
+        block.runs = 0; // it is not tried again at once
         return nullptr;
     }
     if (policy_.checks) {
