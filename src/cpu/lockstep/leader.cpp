@@ -14,12 +14,13 @@ class TranslatingLeader final : public Leader {
 public:
     TranslatingLeader(std::unique_ptr<translator::Frame> frame, translator::CodeMemory code,
                       const translator::Policy& policy)
-        : frame_(std::move(frame)), translator_(*frame_, std::move(code), policy) {}
+        : frame_(std::move(frame)), translator_(*frame_, std::move(code), policy, &store_) {}
 
     [[nodiscard]] interpreter::Cpu& cpu() override { return frame_->cpu; }
 
 private:
     std::unique_ptr<translator::Frame> frame_;
+    translator::TraceStore store_{std::size_t{32} << 20}; // so that what is reused is compared, too
     translator::Translator translator_;
 };
 
@@ -37,6 +38,7 @@ Result<std::unique_ptr<Leader>> make_translating_leader(interpreter::Shared& sha
     return std::make_unique<TranslatingLeader>(
         std::move(frame), std::move(*code),
         translator::Policy{.runs_before_translation = pace.runs_before_translation,
+                           .runs_before_reuse = pace.runs_before_translation,
                            .decoded_bytes = interpreter::BlockCache::usual_bytes,
                            .keeps_all = pace.runs_before_translation == 1,
                            .unrolls_at_once = true,

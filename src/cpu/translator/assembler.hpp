@@ -1,11 +1,13 @@
-// The assembler with what every part of translation needs: where guest registers are, and the processor's
-// state.
+// The assembler with what every part of translation needs: where guest registers are, the processor's state,
+// and notes of what is another value elsewhere.
 #pragma once
 
 #include "cpu/translator/layout.hpp"
 #include "cpu/translator/register_map.hpp"
+#include "cpu/translator/relocation.hpp"
 
 #include <optional>
+#include <vector>
 #include <xbyak/xbyak.h>
 
 namespace strata::cpu::translator {
@@ -47,9 +49,68 @@ public:
 
     [[nodiscard]] std::uint8_t* here() { return const_cast<std::uint8_t*>(getCurr()); }
 
+    // ---- what is another value elsewhere ----
+
+    // From here on, notes go to `notes`; null: nowhere.
+    void note_in(std::vector<Note>* notes) { notes_ = notes; }
+
+    // What was emitted last ends with such a value.
+    void note(Relocation::Kind kind, std::uint64_t value) {
+        if (notes_ != nullptr) {
+            notes_->push_back({static_cast<std::uint32_t>(getSize() - size_of(kind)), kind, value});
+        }
+    }
+
+    // Likewise, at `at`.
+    void note(Relocation::Kind kind, std::uint64_t value, const std::uint8_t* at) {
+        if (notes_ != nullptr) {
+            notes_->push_back({static_cast<std::uint32_t>(at - getCode()), kind, value});
+        }
+    }
+
+    // What was emitted last ends with `distance` from the processor's state, which may be that of a region.
+    void note_state(int distance) {
+        if (distance >= layout_.region(0) && distance < layout_.region(Regions::capacity)) {
+            note(Relocation::Kind::region, static_cast<std::uint64_t>(distance));
+        }
+    }
+
+    using Xbyak::CodeGenerator::call, Xbyak::CodeGenerator::jmp;
+
+    void call(const std::uint8_t* stub) {
+        call(static_cast<const void*>(stub));
+        note(Relocation::Kind::stub, reinterpret_cast<std::uintptr_t>(stub));
+    }
+
+    void jmp(const std::uint8_t* stub, LabelType type) {
+        jmp(static_cast<const void*>(stub), type);
+        note(Relocation::Kind::stub, reinterpret_cast<std::uintptr_t>(stub));
+    }
+
+    // The address of a Site, a Link or a TLB set: of one length, whatever it is.
+    void address(const Xbyak::Reg64& to, Relocation::Kind kind, const void* object) {
+        constexpr int rex_w = 0x48, mov = 0xB8;
+        const auto value = reinterpret_cast<std::uintptr_t>(object);
+        db(rex_w | to.getIdx() >> 3);
+        db(mov | (to.getIdx() & 7));
+        dq(value);
+        note(kind, value);
+    }
+
+    // A linear address that goes where the guest's code goes.
+    void linear(const Xbyak::Reg64& to, std::uint64_t value) {
+        constant(to, value);
+        const auto as_signed = static_cast<std::int64_t>(value);
+        note(value <= 0xFFFF'FFFF                                ? Relocation::Kind::linear_unsigned
+             : as_signed == static_cast<std::int32_t>(as_signed) ? Relocation::Kind::linear_signed
+                                                                 : Relocation::Kind::linear,
+             value);
+    }
+
 private:
     const StateLayout& layout_;
     const RegisterMap* map_ = &usual_registers;
+    std::vector<Note>* notes_ = nullptr;
 };
 
 } // namespace strata::cpu::translator

@@ -57,9 +57,12 @@ void BlockCompiler::compile(const Trace& trace) {
 
 void BlockCompiler::instruction(const TraceInstruction& instruction) {
     native_.insns.push_back(instruction.insn);
-    native_.sites.push_back({.insn = &native_.insns.back(),
-                             .next_rip = instruction.next_rip(),
-                             .before = static_cast<std::uint16_t>(native_.sites.size())});
+    native_.sites.push_back(
+        {.insn = &native_.insns.back(),
+         .next_rip = instruction.next_rip(),
+         .mnemonic = static_cast<std::uint16_t>(instruction.known ? instruction.decoded.info.mnemonic
+                                                                  : ZYDIS_MNEMONIC_INVALID),
+         .before = static_cast<std::uint16_t>(native_.sites.size())});
     site_ = &native_.sites.back();
     starts_.push_back(a.here());
     slow_ = nullptr;
@@ -102,7 +105,7 @@ void BlockCompiler::translate(const TraceInstruction& instruction) {
 void BlockCompiler::interpret() {
     return_flag();
     leave_map();
-    a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site_));
+    a.address(a.r14, Relocation::Kind::site, site_);
     a.call(stubs_.interpret);
     enter_map();
     vectors_loaded_ = false;
@@ -119,11 +122,12 @@ Label& BlockCompiler::slow_path() {
             a.L(*slow);
             emit_return_flag(borrowed, false);
             leave_map();
-            a.mov(a.r14, reinterpret_cast<std::uintptr_t>(site));
+            a.address(a.r14, Relocation::Kind::site, site);
             a.call(vectors ? stubs_.interpret_with_vectors : stubs_.interpret);
             enter_map();
             if (resume->in_r14 != 0) {
                 a.mov(a.r14, a.state(resume->in_r14));
+                a.note_state(resume->in_r14);
             }
             a.jmp(resume->label, Assembler::T_NEAR);
         });
@@ -225,7 +229,7 @@ void BlockCompiler::need_vectors() {
     a.mov(a.ecx, a.state32(layout.vectors_in_memory));
     a.jrcxz(loaded);
     leave_map();
-    a.mov(a.r14, rip());
+    a.linear(a.r14, rip());
     if (layout.remaining) {
         a.mov(a.r15, -static_cast<std::int64_t>(native_.sites.empty() ? 0 : index()));
     }

@@ -149,6 +149,7 @@ private:
     [[nodiscard]] int word() const { return native_.narrow ? 4 : 8; }
 
     void push_constant(std::uint64_t value);
+    void push_return();
     void poll_now();
     void find_target(const Xbyak::Label& miss);
 

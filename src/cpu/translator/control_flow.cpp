@@ -133,6 +133,25 @@ void BlockCompiler::push_constant(std::uint64_t value) {
     a.lea(a.r12, a.ptr[a.r12 - word()]);
 }
 
+// The address behind the current instruction.
+void BlockCompiler::push_return() {
+    const RegExp top = look_up(on_stack(-word()), word(), Access::write);
+    const std::uint64_t value = next_rip();
+    if (native_.narrow || fits_immediate(value)) {
+        expect_trap();
+        if (native_.narrow) {
+            a.mov(a.dword[top], static_cast<std::uint32_t>(value));
+        } else {
+            a.mov(a.qword[top], value);
+        }
+        a.note(native_.narrow ? Relocation::Kind::linear_unsigned : Relocation::Kind::linear_signed, value);
+    } else {
+        a.linear(a.r15, value);
+        store_word(top, a.r15);
+    }
+    a.lea(a.r12, a.ptr[a.r12 - word()]);
+}
+
 void BlockCompiler::load_word(const Reg64& to, const RegExp& from) {
     expect_trap();
     if (native_.narrow) {
@@ -159,7 +178,7 @@ Link& BlockCompiler::make_link(std::uint64_t target) {
 }
 
 void BlockCompiler::exit_by(Link& link) {
-    a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&link));
+    a.address(a.r14, Relocation::Kind::link, &link);
     a.jmp(stubs_.exit_link, Assembler::T_NEAR);
 }
 
@@ -179,6 +198,7 @@ void BlockCompiler::emit_link_here(Link& link, std::size_t executed) {
 // four bytes before the jump. Uses rCX.
 std::uint8_t* BlockCompiler::compare_page(std::uint64_t linear, std::uint32_t id, const Label& same) {
     a.mov(a.ecx, a.state32(layout.fetch_id(native_.user, linear)));
+    a.note(Relocation::Kind::fetch_id, linear);
     a.lea(a.ecx, a.ptr[a.rcx + 0x7FFF'FFFF]); // so that the assembler leaves room for any
     std::uint8_t* const compared = a.here() - 4;
     store_page_id(compared, id);
@@ -190,9 +210,9 @@ std::uint8_t* BlockCompiler::compare_page(std::uint64_t linear, std::uint32_t id
 void BlockCompiler::emit_entry() {
     Label same;
     native_.entry = a.here();
-    compare_page(native_.linear, native_.page_id, same);
+    a.note(Relocation::Kind::page_id, native_.page_id, compare_page(native_.linear, native_.page_id, same));
     Link& link = make_link(native_.linear);
-    a.mov(a.r14, reinterpret_cast<std::uintptr_t>(&link));
+    a.address(a.r14, Relocation::Kind::link, &link);
     a.jmp(stubs_.exit_link, Assembler::T_NEAR);
     a.L(same);
     native_.start = a.here();
@@ -312,7 +332,7 @@ void BlockCompiler::call_to(std::uint64_t target) {
     if (target <= rip()) {
         poll_now();
     }
-    push_constant(next_rip());
+    push_return();
     return_flag();
     emit_link(target, executed());
     ended_ = true;
@@ -400,7 +420,7 @@ void BlockCompiler::indirect(const Decoded& decoded, bool call) {
     if (call) {
         find_target(slow_path());
         a.mov(a.state(layout.target), a.r15);
-        push_constant(next_rip());
+        push_return();
         return_flag();
         count(executed());
         leave_map();

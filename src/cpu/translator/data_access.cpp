@@ -30,7 +30,11 @@ void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address
     const auto& sum_register = address.narrow ? narrow : wide;
     if (address.base == EffectiveAddress::none && address.index == EffectiveAddress::none) {
         const auto constant = static_cast<std::uint64_t>(address.displacement);
-        a.constant(to, address.narrow ? static_cast<std::uint32_t>(constant) : constant);
+        if (address.from_rip) {
+            a.linear(to, constant);
+        } else {
+            a.constant(to, address.narrow ? static_cast<std::uint32_t>(constant) : constant);
+        }
     } else {
         RegExp sum;
         if (address.base != EffectiveAddress::none) {
@@ -174,6 +178,7 @@ void BlockCompiler::keep_pointer(Checked& group, std::uint64_t offset) {
 void BlockCompiler::put_in_r14(int state) {
     if (in_r14_ != state) {
         a.mov(a.r14, a.state(state));
+        a.note_state(state);
         in_r14_ = state;
     }
 }
@@ -197,17 +202,21 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
     const Reg64 check = lowest ? a.rcx : a.r15;
     if (lowest) {
         a.mov(check, a.state(region + region_minus_base));
+        a.note_state(region + region_minus_base);
         a.lea(check, a.ptr[check + *lowest]);
     } else {
         put_address(a.rcx, address);
         a.mov(check, a.state(region + region_minus_base));
+        a.note_state(region + region_minus_base);
         a.lea(check, a.ptr[check + a.rcx + static_cast<std::size_t>(low)]);
     }
     if (borrowed_ == Borrowed::cf) {
         a.adcx(check, a.state(region + region_minus_limit));
+        a.note_state(region + region_minus_limit);
         a.jc(*miss, Assembler::T_NEAR);
     } else {
         a.adox(check, a.state(region + region_minus_limit));
+        a.note_state(region + region_minus_limit);
         a.jo(*miss, Assembler::T_NEAR);
     }
     in_r14_ = 0;
@@ -221,6 +230,7 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
             a.lea(a.rcx, a.ptr[a.rcx + static_cast<std::size_t>(low)]);
         }
         a.mov(a.r14d, use.number);
+        a.note(Relocation::Kind::region_number, use.number);
         a.call(stubs_.fill_region(use));
         Label hit;
         a.jrcxz(hit);

@@ -37,6 +37,7 @@ EffectiveAddress address_of(const Decoded& decoded, const ZydisDecodedOperand& o
     address.displacement = memory.disp.has_displacement ? memory.disp.value : 0;
     if (memory.base == ZYDIS_REGISTER_RIP) {
         address.displacement += static_cast<std::int64_t>(next_rip);
+        address.from_rip = true;
     } else if (memory.base != ZYDIS_REGISTER_NONE) {
         address.base = static_cast<int>(number_of(memory.base));
     }

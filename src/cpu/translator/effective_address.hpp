@@ -15,6 +15,7 @@ struct EffectiveAddress {
     std::int64_t displacement = 0; // with no register: the whole address
     int segment = none;            // FS or GS
     bool narrow = false;           // modulo 2^32
+    bool from_rip = false; // a distance from RIP is in the displacement, which goes where the code goes
 };
 
 // Whether it is a general register or a part of one.

@@ -3,6 +3,7 @@
 #include "cpu/empty_bus.hpp"
 #include "cpu/translator/block_compiler.hpp"
 #include "cpu/translator/host_check.hpp"
+#include "cpu/translator/installed_trace.hpp"
 #include "cpu/translator/state_names.hpp"
 
 #include <Zydis/Zydis.h>
@@ -159,12 +160,14 @@ std::array<std::uint8_t, memory::page_size> Listing::page_of(std::span<const std
     return page;
 }
 
+interpreter::CodeMode Listing::mode_of(const Guest& guest) {
+    using Size = interpreter::CodeMode::Size;
+    return {.size = guest.narrow ? Size::bits32 : Size::bits64, .real_or_v86 = false, .user = guest.user};
+}
+
 void Listing::compile(Translation& translation, std::span<const std::uint8_t> page, std::uint64_t address,
                       const Guest& guest) {
-    using Size = interpreter::CodeMode::Size;
-    const interpreter::CodeMode mode{
-        .size = guest.narrow ? Size::bits32 : Size::bits64, .real_or_v86 = false, .user = guest.user};
-    translation.trace.find(decoder_, mode, page, address, true);
+    translation.trace.find(decoder_, mode_of(guest), page, address, true);
     translation.compiler.compile(translation.trace);
 }
 
@@ -200,6 +203,43 @@ std::optional<std::string> Listing::escape(std::span<const std::uint8_t> code, s
     tamper({translation.native.entry, end});
     return find_escape({layout_, stubs_, translation.native, translation.trace.instructions(),
                         translation.compiler.traps(), end});
+}
+
+Listing::Copies Listing::copies(std::span<const std::uint8_t> code, std::uint64_t address, const Guest& guest,
+                                const Place& place, const CompiledTrace* made_elsewhere) {
+    Regions& regions = frame_->native.regions;
+    regions.clear();
+    std::vector<RegionUse> before(place.regions_taken);
+    for (RegionUse& use : before) {
+        static_cast<void>(regions.take(use));
+    }
+    const auto page = page_of(code, address);
+    Translation translation(*this, address, guest);
+    translation.native.page_id = place.page_id;
+    std::vector<Note> notes;
+    translation.assembler.note_in(&notes);
+    compile(translation, page, address, guest);
+    const std::span host(translation.native.entry, translation.assembler.getSize());
+    const TraceKey key{.offset = static_cast<std::uint16_t>(address % memory::page_size)};
+    Copies copies{.trace = CompiledTrace::of(key, 1,
+                                             {translation.native, translation.trace, page, host,
+                                              translation.compiler.traps(), notes, stubs_, layout_}),
+                  .compiled = {host.begin(), host.end()},
+                  .copied = {}};
+    if (made_elsewhere != nullptr && made_elsewhere->code().size() == host.size()) {
+        std::ranges::copy(made_elsewhere->code(), host.begin());
+        if (relocate(*made_elsewhere, host, stubs_, layout_, translation.native)) {
+            copies.copied = {host.begin(), host.end()};
+        }
+        NativeBlock native = block_at(address, guest);
+        std::vector<Trap> traps;
+        const auto mode = mode_of(guest);
+        copies.installed =
+            install(*made_elsewhere, {host, stubs_, layout_, regions, decoder_, mode}, native, traps) &&
+            !find_escape({layout_, stubs_, native, translation.trace.instructions(), traps,
+                          host.data() + host.size()});
+    }
+    return copies;
 }
 
 } // namespace strata::cpu::translator

@@ -4,6 +4,7 @@
 #include "base/clock.hpp"
 #include "cpu/interpreter/decoder.hpp"
 #include "cpu/interpreter/shared.hpp"
+#include "cpu/translator/compiled_trace.hpp"
 #include "cpu/translator/frame.hpp"
 #include "cpu/translator/layout.hpp"
 #include "cpu/translator/stubs.hpp"
@@ -57,11 +58,30 @@ public:
     escape(std::span<const std::uint8_t> code, std::uint64_t address, const Guest& guest,
            const std::function<void(std::span<std::uint8_t>)>& tamper);
 
+    // Which processor translates, as far as that shows in the code.
+    struct Place {
+        unsigned regions_taken = 0; // before
+        std::uint32_t page_id = 0;
+    };
+
+    struct Copies {
+        std::optional<CompiledTrace> trace;
+        std::vector<std::uint8_t> compiled; // where it lies
+        std::vector<std::uint8_t> copied;   // a copy of another's trace, made good in the same place
+        bool installed = false;             // whether that could be done from the beginning, too
+    };
+
+    // What the code becomes in a place, and what a trace of the same code becomes there that was made
+    // elsewhere, if there is one.
+    [[nodiscard]] Copies copies(std::span<const std::uint8_t> code, std::uint64_t address, const Guest& guest,
+                                const Place& place, const CompiledTrace* made_elsewhere);
+
 private:
     struct Translation;
     // The guest's page that holds the code at `address`, followed by HLT, which ends the trace.
     static std::array<std::uint8_t, memory::page_size> page_of(std::span<const std::uint8_t> code,
                                                                std::uint64_t address);
+    static interpreter::CodeMode mode_of(const Guest& guest);
     void compile(Translation& translation, std::span<const std::uint8_t> page, std::uint64_t address,
                  const Guest& guest);
 

@@ -87,7 +87,7 @@ void Sharing::add(const EffectiveAddress& address, unsigned size, bool writes) {
     if (added_ == most_accesses) {
         return;
     }
-    Origin origin{.segment = address.segment};
+    Origin origin{.segment = address.segment, .from_rip = address.from_rip};
     auto offset = static_cast<std::uint64_t>(address.displacement);
     if (address.base != EffectiveAddress::none) {
         const Value& value = values_[static_cast<unsigned>(address.base)];

@@ -54,6 +54,7 @@ private:
     struct Origin {
         unsigned base = 0, index = 0, scale = 0; // names of values
         int segment = EffectiveAddress::none;
+        bool from_rip = false; // how far from addresses that are written out depends on where the code is
         bool operator==(const Origin&) const = default;
     };
 

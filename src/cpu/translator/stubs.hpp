@@ -6,6 +6,8 @@
 
 namespace strata::cpu::translator {
 
+inline constexpr std::size_t most_bytes_of_stubs = 16 << 10;
+
 // Writable addresses; distances from blocks to them are the same in the executable view.
 struct Stubs {
     const std::uint8_t* enter = nullptr;     // void(interpreter::Cpu*): to NativeState::entry

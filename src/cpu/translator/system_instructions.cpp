@@ -90,7 +90,7 @@ bool BlockCompiler::switch_smap(DataView to) {
     a.lea(a.r14, a.ptr[a.r14 + (allows ? ac : -ac)]);
     a.mov(a.state(layout.other_flags), a.r14);
     a.mov(a.byte[a.rsp + layout.data_view], static_cast<int>(to));
-    a.mov(a.r14, reinterpret_cast<std::uintptr_t>(layout.data_sets[static_cast<std::size_t>(to)]));
+    a.address(a.r14, Relocation::Kind::data_set, layout.data_sets[static_cast<std::size_t>(to)]);
     a.mov(a.state(layout.data_tlb), a.r14);
     site_->leaves = true;
     jump_to(next_rip());

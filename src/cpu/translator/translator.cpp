@@ -24,9 +24,6 @@ using interpreter::DataView;
 
 namespace {
 
-constexpr std::size_t most_bytes_of_trace = 128 << 10; // of host code, slow paths and all
-constexpr std::size_t most_bytes_of_stubs = 16 << 10;
-
 // RFLAGS' arithmetic bits as LAHF and SETO give them: AH and AL.
 std::uint32_t pack_flags(std::uint64_t arithmetic) {
     return static_cast<std::uint32_t>((arithmetic & 0xD5) << 8 | ((arithmetic & x86::flag::of) != 0 ? 1 : 0));
@@ -48,8 +45,9 @@ void patch(std::uint8_t* at, const std::uint8_t* target) {
 
 } // namespace
 
-Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy)
-    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)), policy_(policy) {
+Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy, TraceStore* store)
+    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)), policy_(policy), store_(store),
+      models_(fingerprint(cpu_.model(), host_model())) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
     stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region});
     code_.take(assembler.getSize());
@@ -247,7 +245,7 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
     }
     if (!plain && block.runs < policy_.runs_before_translation &&
         ++block.runs < policy_.runs_before_translation) {
-        return nullptr;
+        return block.runs == policy_.runs_before_reuse ? reuse(block, plain) : nullptr;
     }
     return translate(block, plain);
 }
@@ -257,31 +255,28 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     if (code_.left() < most_bytes_of_trace) {
         make_room();
     }
-    const memory::GuestPhysical page =
-        block.key >> interpreter::CodeMode::key_bits & ~(memory::page_size - 1);
+    const memory::GuestPhysical page = page_of(block);
     const std::byte* host = cpu_.shared_.memory().host(page, memory::page_size);
     if (host == nullptr) {
         return nullptr;
     }
-    const std::uint64_t linear = cpu_.rip();
+    if (NativeBlock* known = reuse(block, plain)) {
+        return known;
+    }
+    const bool unrolled = unrolls(block, plain);
     std::array<std::uint8_t, memory::page_size> bytes;
     std::memcpy(bytes.data(), host, bytes.size());
-    const bool unrolls = !plain && (policy_.unrolls_at_once || block.runs == busy);
-    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, linear, unrolls);
+    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, cpu_.rip(), unrolled);
     block.granules |= trace_.granules();
     cpu_.mark_code(page, block.granules);
     if (trace_.instructions().empty() || block.key == Block::dead || !trace_.unchanged(bytes, host)) {
         return nullptr;
     }
-    auto native = std::make_unique<NativeBlock>();
-    native->linear = linear;
-    native->user = cpu_.code_mode_.user;
-    native->narrow = cpu_.code_mode_.size == CodeMode::Size::bits32;
-    native->plain = plain;
-    native->rolled = !plain && !unrolls && trace_.loops();
-    native->view = cpu_.code_mode_.data;
-    native->page_id = page_id(linear, page);
+    auto native = new_native(page, plain);
+    native->rolled = !plain && !unrolled && trace_.loops();
     Assembler assembler(layout_, code_.next(), code_.left());
+    notes_.clear();
+    assembler.note_in(store_ == nullptr ? nullptr : &notes_);
     BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
     try {
         compiler.compile(trace_);
@@ -293,23 +288,48 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     if (policy_.checks) {
         check(*native, compiler.traps(), assembler.here(), bytes);
     }
-    code_.take(assembler.getSize());
-    for (std::size_t i = 0; i < native->sites.size(); ++i) {
-        const TraceInstruction& instruction = trace_.instructions()[i];
-        native->sites[i].mnemonic = static_cast<std::uint16_t>(
-            instruction.known ? instruction.decoded.info.mnemonic : ZYDIS_MNEMONIC_INVALID);
+    const std::span<const std::uint8_t> code(code_.next(), assembler.getSize());
+    if (store_ != nullptr) {
+        offer({*native, trace_, bytes, code, compiler.traps(), notes_, stubs_, layout_}, block, plain);
     }
     statistics_.add(Statistics::traces);
     statistics_.add(Statistics::trace_instructions, trace_.instructions().size());
-    statistics_.add(Statistics::code_bytes, assembler.getSize());
-    add_traps(compiler.traps());
+    statistics_.add(Statistics::code_bytes, code.size());
+    return &keep(std::move(native), block, code.size(), compiler.traps());
+}
+
+memory::GuestPhysical Translator::page_of(const Block& block) {
+    return block.key >> CodeMode::key_bits & ~(memory::page_size - 1);
+}
+
+bool Translator::unrolls(const Block& block, bool plain) const {
+    return !plain && (policy_.unrolls_at_once || block.runs == busy);
+}
+
+// Of what RIP is at.
+std::unique_ptr<NativeBlock> Translator::new_native(memory::GuestPhysical page, bool plain) {
+    auto native = std::make_unique<NativeBlock>();
+    native->linear = cpu_.rip();
+    native->user = cpu_.code_mode_.user;
+    native->narrow = cpu_.code_mode_.size == CodeMode::Size::bits32;
+    native->plain = plain;
+    native->view = cpu_.code_mode_.data;
+    native->page_id = page_id(native->linear, page);
+    return native;
+}
+
+// Its code, of `size` bytes, is next in the memory for code.
+NativeBlock& Translator::keep(std::unique_ptr<NativeBlock> native, Block& block, std::size_t size,
+                              std::span<const Trap> traps) {
+    code_.take(size);
+    add_traps(traps);
     native->block = &block;
     native->next = static_cast<NativeBlock*>(block.native);
     block.native = native.get();
     cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
     auto& blocks = sections_[code_.section()].blocks;
     blocks.push_back(std::move(native));
-    return blocks.back().get();
+    return *blocks.back();
 }
 
 void Translator::check(const NativeBlock& native, std::span<const Trap> traps, const std::uint8_t* end,

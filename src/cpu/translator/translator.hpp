@@ -9,6 +9,7 @@
 #include "cpu/translator/statistics.hpp"
 #include "cpu/translator/stubs.hpp"
 #include "cpu/translator/trace.hpp"
+#include "cpu/translator/trace_store.hpp"
 
 #include <map>
 #include <memory>
@@ -19,6 +20,7 @@ namespace strata::cpu::translator {
 
 struct Policy {
     std::uint32_t runs_before_translation; // how often a block is met without host code before it gets some
+    std::uint32_t runs_before_reuse;       // and before it gets what was made of the same code before
     std::size_t decoded_bytes;             // of instructions that are kept, about
     bool keeps_all;                        // translates even what is written again and again
     bool unrolls_at_once;                  // loops, else when they are known to be busy
@@ -27,8 +29,8 @@ struct Policy {
 
 class Translator final : public interpreter::BlockAccelerator {
 public:
-    // `frame` outlives it.
-    Translator(Frame& frame, CodeMemory code, const Policy& policy);
+    // `frame` outlives it, and `store`, which may be null.
+    Translator(Frame& frame, CodeMemory code, const Policy& policy, TraceStore* store);
     ~Translator() override;
     Translator(const Translator&) = delete;
     Translator& operator=(const Translator&) = delete;
@@ -43,7 +45,8 @@ public:
     [[nodiscard]] const Statistics& statistics() const { return statistics_; }
 
 private:
-    static constexpr std::uint32_t busy = ~std::uint32_t{0}; // Block::runs of a loop to be unrolled
+    static constexpr std::size_t most_bytes_of_trace = 128 << 10; // of host code, slow paths and all
+    static constexpr std::uint32_t busy = ~std::uint32_t{0};      // Block::runs of a loop to be unrolled
 
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
     static std::uint64_t grow_region(interpreter::Cpu* cpu, std::uint64_t number);
@@ -53,9 +56,20 @@ private:
     [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
     [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
     [[nodiscard]] std::uint32_t page_id(std::uint64_t linear, memory::GuestPhysical physical);
-    void check(const NativeBlock& native, std::span<const struct Trap> traps, const std::uint8_t* end,
+    [[nodiscard]] static memory::GuestPhysical page_of(const interpreter::Block& block);
+    [[nodiscard]] std::unique_ptr<NativeBlock> new_native(memory::GuestPhysical page, bool plain);
+    [[nodiscard]] bool unrolls(const interpreter::Block& block, bool plain) const;
+    NativeBlock& keep(std::unique_ptr<NativeBlock> native, interpreter::Block& block, std::size_t size,
+                      std::span<const Trap> traps);
+    void check(const NativeBlock& native, std::span<const Trap> traps, const std::uint8_t* end,
                std::span<const std::uint8_t> page) const;
-    void add_traps(std::span<const struct Trap> traps);
+    void add_traps(std::span<const Trap> traps);
+    // ---- what was made before (reuse.cpp) ----
+    [[nodiscard]] NativeBlock* reuse(interpreter::Block& block, bool plain);
+    [[nodiscard]] TraceKey key_of(const interpreter::Block& block, bool plain) const;
+    void offer(const CompiledTrace::Compiled& compiled, const interpreter::Block& block, bool plain);
+    [[nodiscard]] bool is_safe(const NativeBlock& native, const CompiledTrace& trace,
+                               std::span<const Trap> traps, const std::byte* page);
     [[nodiscard]] bool runnable(const NativeBlock& native) const;
     void enter(const NativeBlock& native);
     void connect(Link* link, NativeBlock& to);
@@ -86,6 +100,9 @@ private:
     Policy policy_;
     Stubs stubs_;
     Trace trace_;
+    TraceStore* store_;
+    std::uint64_t models_;    // fingerprint()
+    std::vector<Note> notes_; // of the trace that is made, for the store
     void (*enter_)(interpreter::Cpu*) = nullptr;
     using HostTrap = std::pair<std::uintptr_t, std::uintptr_t>; // the host instruction, its handler
 

@@ -11,12 +11,13 @@ namespace strata::cpu::translator {
 namespace {
 
 constexpr std::size_t usual_code_size = std::size_t{48} << 20; // address space; memory is what is used of it
-constexpr std::size_t eager_code_size = std::size_t{2} << 20;  // for tests: so that it is often full
+constexpr std::size_t most_bytes_of_store = std::size_t{32} << 20;
+constexpr std::size_t eager_code_size = std::size_t{2} << 20; // for tests: so that it is often full
 
 class TranslatorVcpu final : public Vcpu, public CountingVcpu {
 public:
-    TranslatorVcpu(std::unique_ptr<Frame> frame, CodeMemory code, const Policy& policy)
-        : frame_(std::move(frame)), translator_(*frame_, std::move(code), policy) {}
+    TranslatorVcpu(std::unique_ptr<Frame> frame, CodeMemory code, const Policy& policy, TraceStore* store)
+        : frame_(std::move(frame)), translator_(*frame_, std::move(code), policy, store) {}
 
     Exit run() override { return frame_->cpu.run(); }
 
@@ -61,7 +62,10 @@ public:
         install_trap_handler();
         // For overwrite: most of the frame's stack is never touched.
         std::unique_ptr<Frame> frame(new Frame(shared_, config, bus));
-        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code), policy_);
+        if ((config.count > 1 || policy_.checks) && store_ == nullptr) {
+            store_ = std::make_unique<TraceStore>(most_bytes_of_store);
+        }
+        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code), policy_, store_.get());
     }
 
 private:
@@ -69,21 +73,26 @@ private:
     std::string_view name_;
     Policy policy_;
     std::size_t code_size_;
+    std::unique_ptr<TraceStore>
+        store_; // for more than one processor, and where all is proved safe, this, too
 };
 
 // Translating an instruction costs about as much as interpreting it a hundred times, and what runs that often
 // may never run again: of 30 to 1600, a system starts fastest with 200.
 constexpr Policy usual{.runs_before_translation = 200,
+                       .runs_before_reuse = 16,
                        .decoded_bytes = interpreter::BlockCache::usual_bytes,
                        .keeps_all = false,
                        .unrolls_at_once = false,
                        .checks = false};
 constexpr Policy checked{.runs_before_translation = 200,
+                         .runs_before_reuse = 16,
                          .decoded_bytes = interpreter::BlockCache::usual_bytes,
                          .keeps_all = false,
                          .unrolls_at_once = false,
                          .checks = true};
 constexpr Policy eager{.runs_before_translation = 1,
+                       .runs_before_reuse = 1,
                        .decoded_bytes = 1 << 20,
                        .keeps_all = true,
                        .unrolls_at_once = true,
