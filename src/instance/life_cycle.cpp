@@ -211,7 +211,7 @@ void remove_abandoned(const Instances& instances) {
 
 Result<void> remove_ended(const Instances& instances, const Instance& instance, bool volumes) {
     static_cast<void>(runtime_of(instances).remove(instance.id));
-    disconnect_network(instances, instance);
+    const auto lines = leave_network(instances, instance);
     if (auto removed = instances.remove(instance); !removed) {
         return removed;
     }

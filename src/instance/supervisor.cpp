@@ -44,7 +44,7 @@ Result<void> Supervisor::begin() {
             instance_.error = started.error().message;
             instance_.exit_code = 127;
             static_cast<void>(instances->save_state(instance_));
-            disconnect_network(*instances, instance_);
+            lines_ = leave_network(*instances, instance_);
         }
     }
     return started;
@@ -58,6 +58,7 @@ void Supervisor::watch() {
         if (!wants_restart()) {
             break;
         }
+        lines_ = {};
         pause = std::time(nullptr) - instance_.started > steady ? shortest_pause
                                                                 : std::min(2 * pause, longest_pause);
         rest(pause);
@@ -72,6 +73,7 @@ void Supervisor::watch() {
                 instance_.status = Status::exited;
                 instance_.error = started.error().message;
                 static_cast<void>(instances->save_state(instance_));
+                lines_ = leave_network(*instances, instance_);
             }
             static_cast<void>(runtime_.remove(id_));
             break;
@@ -82,6 +84,7 @@ void Supervisor::watch() {
     }
     clean_up(); // before those who wait hear of the end: a container that was to be removed is
     end_clients();
+    lock_.reset(); // it may be started again; its lines go now, when nobody waits for that
 }
 
 // Until it is time to start the container again, or a user stops it: whoever does comes to the socket.
@@ -116,7 +119,7 @@ void Supervisor::record_end() {
         static_cast<void>(instances->save_state(instance_));
         record_event(instances->database(), instance_, "die",
                      {{"exitCode", std::to_string(instance_.exit_code)}});
-        disconnect_network(*instances, instance_);
+        lines_ = leave_network(*instances, instance_);
     }
     network_.reset();
 }

@@ -86,6 +86,7 @@ private:
     std::list<Client> clients_{};
     std::optional<LogWriter> log_{};
     std::optional<Connection> network_{};
+    HostDevices lines_{}; // of a run that has ended
     std::optional<int> exit_code_{};
     User user_{}; // who the program is, for the health check
     std::optional<HealthMonitor> health_{};

@@ -52,6 +52,7 @@ class ContainerTest(unittest.TestCase):
         ids = subprocess.run([*command, "ps", "-aq"], env=self.host.environment, capture_output=True, text=True).stdout.split()
         if ids:
             subprocess.run([*command, "rm", "-f", *ids], env=self.host.environment, capture_output=True)
+        subprocess.run([*command, "network", "prune"], env=self.host.environment, capture_output=True) # the bridges
 
     def strata(self, *arguments, **options):
         return self.host.strata(*arguments, **options)

@@ -437,9 +437,24 @@ class NetworkModes(ContainerTest):
         device = Path(f"/sys/class/net/st{name[:12]}")
         self.assertTrue(device.exists())
         self.strata("rm", "-f", name)
-        self.assertFalse(device.exists())
+        self.wait_for(lambda: not device.exists()) # the command does not wait for the kernel
         self.strata("run", "--rm", "--cidfile", self.host / "id", "box", "true")
-        self.assertFalse(Path(f"/sys/class/net/st{(self.host / 'id').read_text()[:12]}").exists())
+        self.wait_for(lambda: not Path(f"/sys/class/net/st{(self.host / 'id').read_text()[:12]}").exists())
+
+    def test_what_is_free_at_once(self):
+        """When `run --rm` returns, the next one may have all that it had."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        options = ("--rm", "--name", "one", "-p", f"127.0.0.1:{port}:80", "-v", "kept:/v")
+        for _ in range(5):
+            self.strata("run", *options, "box", "true")
+            self.assertEqual(self.strata("ps", "-aq"), "")
+            self.assertEqual(list((self.host / "state/containers").iterdir()), [])
+            self.assertEqual(list((self.host / "state/run/oci").iterdir()), [])
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+            self.strata("volume", "rm", "kept")
 
 
 if __name__ == "__main__":

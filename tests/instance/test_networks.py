@@ -6,6 +6,7 @@ import struct
 import subprocess
 import threading
 import unittest
+from pathlib import Path
 
 from containers import ContainerTest
 from tools import run
@@ -14,9 +15,19 @@ from tools import run
 class Networks(ContainerTest):
     def tearDown(self):
         self.remove_all()
-        bridges = run("sh", "-c", "cat /sys/class/net/strata*/ifalias 2>/dev/null; true")
-        for network in json.loads(self.strata("network", "inspect", *self.strata("network", "ls", "-q", "--no-trunc").split())):
-            self.assertNotIn(network["Id"], bridges) # gone with the last container
+        self.assertEqual(self.bridges(), {}) # a pruning leaves none
+
+    def bridges(self, host=None):
+        """The numbers of the bridges that belong to this state, by their network's ID."""
+        found = {}
+        for place in Path("/sys/class/net").glob("strata*"):
+            try:
+                words, index = (place / "ifalias").read_text().split(), int((place / "ifindex").read_text())
+            except OSError:
+                continue # another test's, gone meanwhile
+            if words[:2] == ["strata", "network"] and words[4:] == [str((host or self.host) / "state")]:
+                found[words[2]] = index
+        return found
 
     def start(self, name, network, *options):
         return self.strata("run", "-d", "--name", name, "--network", network, *options, "box", "sh", "-c",
@@ -28,8 +39,8 @@ class Networks(ContainerTest):
         return [line.split()[1] for line in output.split("Name:", 1)[-1].splitlines() if line.startswith("Address:")] \
             if done.returncode == 0 and "Name:" in output else []
 
-    def fetch(self, container, name):
-        process = self.host.start("exec", container, "timeout", "5", "wget", "-q", "-O", "-", f"http://{name}/index.html")
+    def fetch(self, container, name, seconds=5):
+        process = self.host.start("exec", container, "timeout", seconds, "wget", "-q", "-O", "-", f"http://{name}/index.html")
         return process.communicate(timeout=100)[0]
 
     def address(self, container, network):
@@ -100,6 +111,7 @@ class Networks(ContainerTest):
                 self.wait_for(lambda: subprocess.run(["curl", "-sf", f"http://{place}/index.html"], capture_output=True).stdout == b"served\n")
         finally:
             other.strata("rm", "-f", names[1])
+            other.strata("network", "prune")
 
     def test_after_the_monitor_was_killed(self):
         self.strata("network", "create", "web")
@@ -118,6 +130,91 @@ class Networks(ContainerTest):
             upstream.answers = False # nor does any later one
             self.assertEqual(self.look_up("one", "farther.example"), [])
             self.assertEqual(self.look_up("one", "one"), [self.address("one", "web")])
+
+
+    def test_bridges_stay_for_the_next_container(self):
+        web = self.strata("network", "create", "web").strip()
+        self.assertEqual(self.bridges(), {}) # made when it is needed
+        self.strata("run", "--rm", "--network", "web", "box", "true")
+        before = self.bridges()
+        self.assertEqual(list(before), [web])
+        one = self.start("one", "web")
+        self.start("two", "web")
+        self.assertEqual(self.bridges(), before)
+        self.wait_for(lambda: self.fetch("two", "one") == "one\n")
+        self.assertIn("used by container", self.host.refused("network", "rm", "web"))
+        self.strata("network", "prune") # nor does it go so
+        self.assertEqual(self.fetch("two", "one"), "one\n")
+        self.strata("rm", "-f", one, "two")
+        self.strata("network", "rm", "web")
+        self.assertEqual(self.bridges(), {})
+        self.strata("run", "--rm", "box", "true")
+        usual = self.strata("network", "inspect", "-f", "{{.Id}}", "bridge").strip()
+        self.assertEqual(list(self.bridges()), [usual])
+        self.strata("network", "prune")
+        self.assertEqual(self.bridges(), {})
+        self.strata("run", "--rm", "box", "true")
+
+    def test_bridge_of_a_state_that_is_gone(self):
+        with self.make_host() as other:
+            other.environment.pop("SOURCE_DATE_EPOCH")
+            other.strata("import", "-c", 'CMD ["true"]', self.host / "root.tar", "box")
+            other.strata("run", "--rm", "box")
+            self.assertEqual(len(self.bridges(other)), 1)
+        # Another state's first container finds it, when those that are in it have ended.
+        def found():
+            self.strata("run", "--rm", "box", "true")
+            self.strata("network", "prune")
+            return self.bridges(other) == {}
+        self.wait_for(found)
+
+    def test_who_gets_an_address_is_reached_at_once(self):
+        """Others remember the hardware address of who had it before."""
+        self.strata("network", "create", "--subnet", "10.248.77.0/28", "web")
+        self.start("two", "web")
+        seen = set()
+        for _ in range(3):
+            self.start("one", "web", "--ip", "10.248.77.9")
+            self.wait_for(lambda: self.fetch("two", "10.248.77.9") == "one\n")
+            seen.add(self.strata("exec", "one", "cat", "/sys/class/net/eth0/address"))
+            self.strata("rm", "-f", "one")
+        self.assertEqual(seen, {"02:73:0a:f8:4d:09\n"})
+
+    def test_addresses_go_round(self):
+        self.strata("network", "create", "--subnet", "10.247.77.0/29", "web") # .1 is the host, .7 is for all
+        seen = [self.strata("run", "--rm", "--network", "web", "box", "hostname", "-i").strip() for _ in range(7)]
+        self.assertEqual([address.rsplit(".", 1)[1] for address in seen], ["2", "3", "4", "5", "6", "2", "3"])
+
+
+    def test_rules_come_back(self):
+        """A firewall that is loaded anew takes Strata's rules with it; the next start brings them back."""
+        space = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE)
+        self.addCleanup(space.communicate)
+        self.addCleanup(space.kill) # the last cleanup is the first
+        space.stdout.read(1)
+        self.host.prefix = enter = ("nsenter", f"--net=/proc/{space.pid}/ns/net")
+        for network in ("web", "db"):
+            self.strata("network", "create", network)
+            self.start(f"in-{network}", network)
+        address = self.address("in-db", "db")
+        self.assertEqual(self.fetch("in-web", address, 1), "")
+        run(*enter, "python3", "-c", REMOVE_TABLE)
+        self.wait_for(lambda: self.fetch("in-web", address) == "in-db\n")
+        for network in ("web", "db"):
+            self.strata("run", "--rm", "--network", network, "box", "true")
+        self.assertEqual(self.fetch("in-web", address, 1), "")
+
+
+# nft delete table ip strata: a batch of netlink messages (linux/netfilter/nfnetlink.h, nf_tables.h)
+REMOVE_TABLE = """
+import socket, struct
+def message(kind, flags, family, resource, data=b""):
+    return struct.pack("=IHHII", 20 + len(data), kind, 1 | flags, 1, 0) + struct.pack("!BBH", family, 0, resource) + data
+nftables, table = 10, struct.pack("=HH", 4 + 7, 1) + b"strata\\0\\0"
+with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:
+    netlink.send(message(0x10, 0, 0, nftables) + message(nftables << 8 | 2, 4, 2, 0, table) + message(0x11, 0, 0, nftables))
+    assert struct.unpack_from("=i", netlink.recv(4096), 16) == (0,)
+"""
 
 
 class Upstream:

@@ -205,7 +205,7 @@ Result<int> remove(const instance::Instances& instances, Names& options) {
     int status = success;
     for (const auto& name : options.names) {
         const auto network = instance::find_network(instances, name);
-        const auto removed = network ? instance::remove_network(instances, *network)
+        const auto removed = network ? instance::remove_with_bridge(instances, *network)
                                      : Result<void>(std::unexpected(network.error()));
         if (removed) {
             fmt::print("{}\n", name);
@@ -231,11 +231,14 @@ Result<int> prune(const instance::Instances& instances, Prune& /*options*/) {
         return std::unexpected(all.error());
     }
     for (const auto& network : *all) {
-        if (instance::remove_network(instances, network)) { // refused where a container that runs is in it
+        if (instance::remove_with_bridge(instances,
+                                         network)) { // refused where a container that runs is in it
             fmt::print("{}\n", network.name);
         }
     }
-    return success;
+    const auto pruned =
+        instance::prune_bridges(instances); // of those that stay, and of states that are no more
+    return pruned ? Result<int>(success) : std::unexpected(pruned.error());
 }
 
 struct Membership {

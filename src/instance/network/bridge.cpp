@@ -1,9 +1,8 @@
 #include "instance/network/bridge.hpp"
 
-#include "base/atomic_file.hpp"
 #include "instance/events.hpp"
+#include "instance/network/bridge_device.hpp"
 #include "instance/network/name_server.hpp"
-#include "instance/network/nat.hpp"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -16,28 +15,6 @@
 namespace strata::instance {
 namespace {
 
-constexpr auto lock_path = "/run/strata-networks.lock";
-
-// While bridges are looked for, made and removed: between all processes of this host, whatever their state.
-FileDescriptor lock_host() {
-    FileDescriptor file(open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    while (flock(file.get(), LOCK_EX) != 0 && errno == EINTR) {
-    }
-    return file;
-}
-
-bool host_has_ipv6() {
-    std::ifstream setting("/proc/sys/net/ipv6/conf/all/disable_ipv6");
-    return setting.get() == '0';
-}
-
-// By what a bridge is known to be a network's.
-std::string tag_of(const Network& network) { return "strata network " + network.id; }
-
-bool is_up(const Netlink& host, const Network& network) {
-    return !network.device.empty() && host.alias_of(network.device) == tag_of(network);
-}
-
 // The names of the devices: the end that is the host's, and the container's.
 std::string outer_device(const Instance& instance, unsigned number) {
     return (number == 0 ? "st" : fmt::format("s{:x}", number)) + instance.id.substr(0, 12);
@@ -45,89 +22,18 @@ std::string outer_device(const Instance& instance, unsigned number) {
 
 std::string inner_device(unsigned number) { return fmt::format("eth{}", number); }
 
+// One that follows from the address, so that those who knew who had it before reach who has it now. Its first
+// byte says that it was given by hand.
+HardwareAddress hardware_address(Address address) {
+    constexpr std::uint8_t by_hand = 0x02;
+    HardwareAddress result{by_hand, 's'};
+    for (unsigned i = 0; i < sizeof address; ++i) {
+        result[2 + i] = static_cast<std::uint8_t>(address >> (24 - 8 * i));
+    }
+    return result;
+}
+
 constexpr unsigned most_networks = 16; // of one container: so many names there are
-
-// Somebody may have got the network's subnet while it had no bridge.
-Result<void> need_own_subnet(const Instances& instances, const Netlink& host, Network& network) {
-    auto used = host.used_subnets(0);
-    if (!used) {
-        return std::unexpected(used.error());
-    }
-    const auto is_taken = [&](const Subnet& other) { return overlap(network.subnet, other); };
-    if (std::ranges::none_of(*used, is_taken)) {
-        return {};
-    }
-    if (!network.is_chosen) {
-        return fail(fmt::format("the subnet {} of network '{}' is used by this host for something else",
-                                text_of(network.subnet), network.name),
-                    "make the network again with another one (strata network create --subnet)");
-    }
-    const auto all = list_networks(instances);
-    if (!all) {
-        return std::unexpected(all.error());
-    }
-    for (const auto& other : *all) {
-        if (other.id != network.id) {
-            used->push_back(other.subnet);
-        }
-    }
-    const auto subnet = free_subnet(*used, network.is_default());
-    if (!subnet) {
-        return std::unexpected(subnet.error());
-    }
-    network.subnet = *subnet;
-    network.gateway = subnet->base + 1;
-    return {};
-}
-
-Result<void> make_bridge(const Instances& instances, const Netlink& host, Network& network) {
-    if (auto own = need_own_subnet(instances, host, network); !own) {
-        return own;
-    }
-    for (unsigned number = 0;; ++number) {
-        network.device = fmt::format("{}{}", bridge_prefix, number);
-        if (host.index_of(network.device) != 0) {
-            continue;
-        }
-        if (auto saved = save_network(instances, network); !saved) {
-            return saved;
-        }
-        const auto made = host.make_bridge(network.device, tag_of(network));
-        if (made || made.error().code != EEXIST) {
-            return made;
-        }
-    }
-}
-
-// The bridge as it must be, with the host's lock held.
-Result<void> need_bridge(const Instances& instances, const Netlink& host, Network& network) {
-    auto done = is_up(host, network) ? Result<void>{} : make_bridge(instances, host, network);
-    const auto& device = network.device;
-    done = done ? host.add_address(device, network.gateway, network.subnet.prefix) : done;
-    done = done ? host.switch_on(device) : done;
-    done = done ? need_rules(device, network.subnet, network.internal) : done;
-    if (network.subnet6 && host_has_ipv6()) {
-        const auto gateway = address_in(network.subnet6, network.gateway);
-        done = done ? host.add_address(device, gateway, network.subnet6.prefix) : done;
-        done = done ? need_rules(device, network.subnet6, network.internal) : done;
-    }
-    if (done && !network.internal) { // packets between the bridge and other devices
-        const FileDescriptor file(open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_CLOEXEC));
-        done = write_all(file.get(), "1", "/proc/sys/net/ipv4/ip_forward");
-    }
-    return done;
-}
-
-// The bridge of a network that nobody is in any more, with the host's lock held.
-void drop_bridge(const Instances& instances, const Netlink& host, const Network& network) {
-    const auto others = endpoints_in(instances, network);
-    const bool is_used =
-        !others || std::ranges::any_of(*others, [](const Endpoint& other) { return other.address != 0; });
-    if (!is_used && is_up(host, network)) {
-        static_cast<void>(host.remove_device(network.device));
-        remove_rules(network.device);
-    }
-}
 
 // A namespace, which this process, of one thread, has open, and a socket to it.
 struct Inside {
@@ -159,22 +65,22 @@ Result<Endpoint> connect(const Instances& instances, const Instance& instance, E
     if (!host) {
         return std::unexpected(host.error());
     }
-    const auto lock = lock_host();
-    auto done = need_bridge(instances, *host, network);
-    if (done) {
-        endpoint.device = outer_device(instance, number);
-        auto taken = take_address(instances, network, std::move(endpoint));
-        if (!taken) {
-            drop_bridge(instances, *host, network);
-            return taken;
-        }
-        endpoint = std::move(*taken);
+    const auto lock = lock_bridges();
+    const auto bridge = need_bridge(instances, *host, network);
+    if (!bridge) {
+        return std::unexpected(bridge.error());
     }
+    endpoint.device = outer_device(instance, number);
+    auto taken = take_address(instances, network, std::move(endpoint));
+    if (!taken) {
+        return taken;
+    }
+    endpoint = std::move(*taken);
     const auto inner = inner_device(number);
     const auto& netlink = inside.netlink;
-    static_cast<void>(host->remove_device(endpoint.device)); // of a monitor that was killed
-    done = done ? host->make_pair(endpoint.device, inner, inside.space.get()) : done;
-    done = done ? host->switch_on(endpoint.device, host->index_of(network.device)) : done;
+    static_cast<void>(host->remove_device(endpoint.device)); // of an earlier run, which is not gone yet
+    auto done = host->make_line(endpoint.device, *bridge,
+                                {inner, hardware_address(endpoint.address), inside.space.get()});
     done = done ? netlink.add_address(inner, endpoint.address, network.subnet.prefix) : done;
     done = done ? netlink.switch_on(inner) : done;
     done = done && !network.internal ? netlink.add_default_route(network.gateway) : done;
@@ -187,20 +93,19 @@ Result<Endpoint> connect(const Instances& instances, const Instance& instance, E
     return done ? Result<Endpoint>(std::move(endpoint)) : std::unexpected(done.error());
 }
 
-// Gives the address back, and takes the bridge down if it was the last.
-void disconnect(const Instances& instances, const Network& network, Endpoint endpoint) {
-    const auto host = Netlink::open(NETLINK_ROUTE);
-    if (!host) {
+// Gives the address back; the line is one of `lines` then.
+void leave(const Instances& instances, Endpoint endpoint, HostDevices& lines) {
+    if (endpoint.address == 0 && endpoint.device.empty()) {
         return;
     }
-    const auto lock = lock_host();
-    if (!endpoint.device.empty()) { // it is gone with the namespace, usually
-        static_cast<void>(host->remove_device(endpoint.device));
+    if (const auto host = Netlink::open(NETLINK_ROUTE)) {
+        if (const auto line = host->link(endpoint.device)) {
+            lines.add(line->index);
+        }
     }
     endpoint.address = 0;
     endpoint.device.clear();
     static_cast<void>(save_endpoint(instances, endpoint));
-    drop_bridge(instances, *host, network);
 }
 
 // The instance's places, the one that its settings name among them.
@@ -251,7 +156,8 @@ Result<void> connect_running(const Instances& instances, const Instance& instanc
     if (connected) {
         return {};
     }
-    disconnect(instances, network, endpoint);
+    HostDevices lines;
+    leave(instances, endpoint, lines);
     static_cast<void>(remove_endpoint(instances, endpoint));
     return std::unexpected(connected.error());
 }
@@ -296,16 +202,12 @@ Result<Connection> connect_bridges(const Instances& instances, const Instance& i
     return connection;
 }
 
-void disconnect_bridges(const Instances& instances, const Instance& instance) {
-    const auto endpoints = endpoints_of(instances, instance);
-    if (!endpoints) {
-        return;
+HostDevices leave_bridges(const Instances& instances, const Instance& instance) {
+    HostDevices lines;
+    for (const auto& endpoint : endpoints_of(instances, instance).value_or(std::vector<Endpoint>{})) {
+        leave(instances, endpoint, lines);
     }
-    for (const auto& endpoint : *endpoints) {
-        if (const auto network = find_network(instances, endpoint.network)) {
-            disconnect(instances, *network, endpoint);
-        }
-    }
+    return lines;
 }
 
 Result<void> add_to_network(const Instances& instances, const Instance& instance, const Network& network,
@@ -353,13 +255,41 @@ Result<void> take_off_network(const Instances& instances, const Instance& instan
             return saved;
         }
     }
-    disconnect(instances, network, *found);
+    HostDevices lines;
+    leave(instances, *found, lines);
     auto removed = remove_endpoint(instances, *found);
     if (removed) {
         record_network_event(instances.database(), network.id, "disconnect",
                              {{"name", network.name}, {"container", instance.id}});
     }
     return removed;
+}
+
+Result<void> remove_with_bridge(const Instances& instances, const Network& network) {
+    const auto host = Netlink::open(NETLINK_ROUTE);
+    if (!host) {
+        return std::unexpected(host.error());
+    }
+    const auto lock = lock_bridges();
+    auto removed = remove_network(instances, network);
+    if (removed) {
+        drop_bridge(instances, *host, network);
+    }
+    return removed;
+}
+
+Result<void> prune_bridges(const Instances& instances) {
+    const auto networks = list_networks(instances);
+    const auto host = Netlink::open(NETLINK_ROUTE);
+    if (!networks || !host) {
+        return std::unexpected(networks ? host.error() : networks.error());
+    }
+    const auto lock = lock_bridges();
+    for (const auto& network : *networks) {
+        drop_bridge(instances, *host, network);
+    }
+    drop_orphaned_bridges(instances, *host);
+    return {};
 }
 
 } // namespace strata::instance

@@ -22,15 +22,18 @@ Result<Endpoint> read_endpoint(Statement& row) {
     return endpoint;
 }
 
-// Lowest first; 0 when there is none.
-Address lowest_free(const Network& network, const std::vector<Endpoint>& others) {
+// Going round from the last one that was given; 0 when there is none.
+Address next_free(const Network& network, const std::vector<Endpoint>& others) {
     std::vector<Address> taken{network.gateway};
     for (const auto& other : others) {
         taken.push_back(other.address);
         taken.push_back(other.wanted);
     }
     std::ranges::sort(taken);
-    for (auto address = network.subnet.base + 1; address < network.subnet.last(); ++address) {
+    const auto first = network.subnet.base + 1, end = network.subnet.last();
+    auto address = network.last_given;
+    for (auto left = end - first; left > 0; --left) {
+        address = address < first || address + 1 >= end ? first : address + 1;
         if (!std::ranges::binary_search(taken, address)) {
             return address;
         }
@@ -114,12 +117,21 @@ Result<Endpoint> take_address(const Instances& instances, const Network& network
         if (endpoint.wanted != 0 && std::ranges::any_of(*others, has_it)) {
             return fail(fmt::format("address {} is another container's", text_of(endpoint.wanted)));
         }
-        endpoint.address = endpoint.wanted != 0 ? endpoint.wanted : lowest_free(network, *others);
+        auto current = find_network(instances, network.id);
+        if (!current) {
+            return std::unexpected(current.error());
+        }
+        if (endpoint.wanted != 0) {
+            endpoint.address = endpoint.wanted;
+            return save_endpoint(instances, endpoint);
+        }
+        endpoint.address = current->last_given = next_free(*current, *others);
         if (endpoint.address == 0) {
             return fail(fmt::format("network '{}' has no free address", network.name),
                         "remove containers that nobody needs");
         }
-        return save_endpoint(instances, endpoint);
+        const auto saved = save_network(instances, *current);
+        return saved ? save_endpoint(instances, endpoint) : saved;
     });
     return done ? Result<Endpoint>(std::move(endpoint)) : std::unexpected(done.error());
 }

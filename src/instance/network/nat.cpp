@@ -5,12 +5,14 @@
 #include <array>
 #include <bit>
 #include <ctime>
+#include <fmt/format.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/chain.h>
 #include <libnftnl/common.h>
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <libnftnl/table.h>
+#include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <memory>
@@ -75,14 +77,15 @@ void compare(nftnl_rule* rule, std::uint32_t operation, const void* data, std::u
 // The packets of a network: whose source address, `offset` bytes into the header, is `network` in the bits of
 // `mask`.
 struct Sources {
+    std::string name; // of the network, as people write it
     std::uint8_t family;
     std::uint32_t offset;
     std::vector<std::uint8_t> network, mask;
 };
 
-Sources sources(std::uint8_t family, std::uint32_t offset, std::span<const std::uint8_t> network,
-                unsigned prefix) {
-    Sources result{family, offset, {network.begin(), network.end()}, {}};
+Sources sources(std::string name, std::uint8_t family, std::uint32_t offset,
+                std::span<const std::uint8_t> network, unsigned prefix) {
+    Sources result{std::move(name), family, offset, {network.begin(), network.end()}, {}};
     for (std::size_t i = 0; i < network.size(); ++i) {
         const auto bits = std::clamp(static_cast<int>(prefix) - static_cast<int>(8 * i), 0, 8);
         result.mask.push_back(static_cast<std::uint8_t>(0xFF00U >> bits));
@@ -200,11 +203,55 @@ private:
     mnl_nlmsg_batch* batch_;
 };
 
+std::unique_ptr<nftnl_rule, Free> all_rules_of(const Chain& chain) {
+    std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
+    nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
+    nftnl_rule_set_str(all.get(), NFTNL_RULE_CHAIN, chain.name.c_str());
+    return all;
+}
+
+// A comment, as `nft list` shows it. It tells what a rule was made of, so that one that is there already can
+// be told from another network's, or an older Strata's: the number is that of the rules' form.
+void mark(nftnl_rule* rule, const std::string& text) {
+    constexpr std::uint32_t longest = 128;
+    nftnl_udata_buf* data = nftnl_udata_buf_alloc(longest);
+    nftnl_udata_put_strz(data, NFTNL_UDATA_RULE_COMMENT, text.c_str());
+    nftnl_rule_set_data(rule, NFTNL_RULE_USERDATA, nftnl_udata_buf_data(data), nftnl_udata_buf_len(data));
+    nftnl_udata_buf_free(data);
+}
+
+std::string mark_of(const Sources& sources, bool internal) {
+    return fmt::format("Strata 1: {}{}", sources.name, internal ? ", internal" : "");
+}
+
+std::vector<std::uint8_t> data_of(const nftnl_rule* rule) {
+    std::uint32_t size = 0;
+    const auto* data =
+        static_cast<const std::uint8_t*>(nftnl_rule_get_data(rule, NFTNL_RULE_USERDATA, &size));
+    return data == nullptr ? std::vector<std::uint8_t>{} : std::vector<std::uint8_t>(data, data + size);
+}
+
+// Whether a chain has these rules, going by their marks.
+bool has_rules(const Netlink& netlink, std::uint8_t family, const Chain& chain, const Rules& rules) {
+    alignas(nlmsghdr) std::array<char, 256> buffer{};
+    nlmsghdr* request = nftnl_nlmsg_build_hdr(buffer.data(), NFT_MSG_GETRULE, family, NLM_F_DUMP, 1);
+    nftnl_rule_nlmsg_build_payload(request, all_rules_of(chain).get());
+    std::vector<std::vector<std::uint8_t>> wanted, found;
+    for (const auto& rule : rules) {
+        wanted.push_back(data_of(rule.get()));
+    }
+    const auto asked = netlink.ask_for_all(request, [&](const nlmsghdr* answer) {
+        const std::unique_ptr<nftnl_rule, Free> rule(nftnl_rule_alloc());
+        if (nftnl_rule_nlmsg_parse(answer, rule.get()) >= 0) {
+            found.push_back(data_of(rule.get()));
+        }
+    });
+    return asked && found == wanted;
+}
+
 void add_chain(Batch& batch, const Chain& which, const Rules& rules) {
     const auto chain = make_chain(which);
-    const std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
-    nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
-    nftnl_rule_set_str(all.get(), NFTNL_RULE_CHAIN, which.name.c_str());
+    const auto all = all_rules_of(which);
     nftnl_chain_nlmsg_build_payload(batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE), chain.get());
     batch.next();
     nftnl_rule_nlmsg_build_payload(batch.add(NFT_MSG_DELRULE, 0), all.get());
@@ -216,31 +263,39 @@ void add_chain(Batch& batch, const Chain& which, const Rules& rules) {
 }
 
 // The chains are emptied and filled in one batch, so that they have each rule once, however many do this at
-// one time.
+// one time. Where all is as it must be nothing is written: who has changed rules waits for all processors.
 Result<void> need_rules_of(const Sources& sources, const std::string& bridge, bool internal) {
     const auto netlink = Netlink::open(NETLINK_NETFILTER);
     if (!netlink) {
         return std::unexpected(netlink.error());
     }
-    const std::unique_ptr<nftnl_table, Free> table(nftnl_table_alloc());
-    nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name);
     Rules masquerade;
     if (!internal) {
         masquerade.push_back(masquerade_rule(sources, bridge));
     }
+    Rules filter = filter_rules(bridge, sources.family, internal);
+    for (const auto* rules : {&masquerade, &filter}) {
+        for (const auto& rule : *rules) {
+            mark(rule.get(), mark_of(sources, internal));
+        }
+    }
+    if (has_rules(*netlink, sources.family, nat_chain(bridge), masquerade) &&
+        has_rules(*netlink, sources.family, filter_chain(bridge), filter)) {
+        return {};
+    }
+    const std::unique_ptr<nftnl_table, Free> table(nftnl_table_alloc());
+    nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name);
     Batch batch(sources.family);
     nftnl_table_nlmsg_build_payload(batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE), table.get());
     batch.next();
     add_chain(batch, nat_chain(bridge), masquerade);
-    add_chain(batch, filter_chain(bridge), filter_rules(bridge, sources.family, internal));
+    add_chain(batch, filter_chain(bridge), filter);
     return batch.send(*netlink);
 }
 
 void remove_rules_of(const Netlink& netlink, std::uint8_t family, const std::string& bridge) {
     for (const auto& which : {nat_chain(bridge), filter_chain(bridge)}) {
-        const std::unique_ptr<nftnl_rule, Free> all(nftnl_rule_alloc());
-        nftnl_rule_set_str(all.get(), NFTNL_RULE_TABLE, table_name);
-        nftnl_rule_set_str(all.get(), NFTNL_RULE_CHAIN, which.name.c_str());
+        const auto all = all_rules_of(which);
         const std::unique_ptr<nftnl_chain, Free> chain(nftnl_chain_alloc());
         nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TABLE, table_name);
         nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, which.name.c_str());
@@ -257,13 +312,14 @@ void remove_rules_of(const Netlink& netlink, std::uint8_t family, const std::str
 
 Result<void> need_rules(const std::string& bridge, const Subnet& subnet, bool internal) {
     const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof subnet.base>>(htonl(subnet.base));
-    return need_rules_of(sources(NFPROTO_IPV4, offsetof(iphdr, saddr), bytes, subnet.prefix), bridge,
-                         internal);
+    return need_rules_of(sources(text_of(subnet), NFPROTO_IPV4, offsetof(iphdr, saddr), bytes, subnet.prefix),
+                         bridge, internal);
 }
 
 Result<void> need_rules(const std::string& bridge, const Subnet6& subnet, bool internal) {
-    return need_rules_of(sources(NFPROTO_IPV6, offsetof(ip6_hdr, ip6_src), subnet.base, subnet.prefix),
-                         bridge, internal);
+    return need_rules_of(
+        sources(text_of(subnet), NFPROTO_IPV6, offsetof(ip6_hdr, ip6_src), subnet.base, subnet.prefix),
+        bridge, internal);
 }
 
 void remove_rules(const std::string& bridge) {

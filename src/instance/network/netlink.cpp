@@ -12,7 +12,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
-#include <optional>
+#include <string_view>
 #include <utility>
 
 namespace strata::instance {
@@ -56,6 +56,32 @@ std::optional<Address> address_attribute(const nlmsghdr* message, std::size_t si
     return found != nullptr && mnl_attr_get_payload_len(found) == sizeof(Address)
                ? std::optional<Address>(ntohl(mnl_attr_get_u32(found)))
                : std::nullopt;
+}
+
+bool is_bridge(const nlmsghdr* message) {
+    const auto look = [](const nlattr* part, void* found) {
+        if (mnl_attr_get_type(part) == IFLA_INFO_KIND && mnl_attr_validate(part, MNL_TYPE_NUL_STRING) >= 0) {
+            *static_cast<bool*>(found) = std::string_view(mnl_attr_get_str(part)) == "bridge";
+        }
+        return MNL_CB_OK;
+    };
+    bool found = false;
+    if (const auto* info = find_attribute(message, sizeof(ifinfomsg), IFLA_LINKINFO)) {
+        mnl_attr_parse_nested(info, look, &found);
+    }
+    return found;
+}
+
+Link read_link(const nlmsghdr* message) {
+    const auto* header = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
+    const auto* master = find_attribute(message, sizeof *header, IFLA_MASTER);
+    const bool has_master = master != nullptr && mnl_attr_validate(master, MNL_TYPE_U32) >= 0;
+    return {.index = static_cast<unsigned>(header->ifi_index),
+            .master = has_master ? mnl_attr_get_u32(master) : 0,
+            .name = text_attribute(message, sizeof *header, IFLA_IFNAME),
+            .alias = text_attribute(message, sizeof *header, IFLA_IFALIAS),
+            .is_bridge = is_bridge(message),
+            .is_on = (header->ifi_flags & IFF_UP) != 0};
 }
 
 } // namespace
@@ -122,8 +148,7 @@ Result<void> Netlink::ask(std::uint16_t type, std::uint16_t flags, const std::fu
     return talk(message, message->nlmsg_len, sequence, sequence, what);
 }
 
-void Netlink::ask_for_link(const std::string& device,
-                           const std::function<void(const nlmsghdr*)>& look) const {
+std::optional<Link> Netlink::link(const std::string& device) const {
     alignas(nlmsghdr) std::array<char, 16384> buffer{};
     nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
     message->nlmsg_type = RTM_GETLINK;
@@ -132,31 +157,22 @@ void Netlink::ask_for_link(const std::string& device,
     put_link(message);
     mnl_attr_put_strz(message, IFLA_IFNAME, device.c_str());
     if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0) {
-        return;
+        return std::nullopt;
     }
     const auto got = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
     const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer.data());
-    if (got >= static_cast<ssize_t>(sizeof(nlmsghdr) + sizeof(ifinfomsg)) &&
-        answer->nlmsg_type == RTM_NEWLINK) {
-        look(answer);
-    }
+    return got >= static_cast<ssize_t>(sizeof(nlmsghdr) + sizeof(ifinfomsg)) &&
+                   answer->nlmsg_type == RTM_NEWLINK
+               ? std::optional<Link>(read_link(answer))
+               : std::nullopt;
 }
 
-unsigned Netlink::index_of(const std::string& device) const {
-    unsigned index = 0;
-    ask_for_link(device, [&](const nlmsghdr* answer) {
-        index =
-            static_cast<unsigned>(static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(answer))->ifi_index);
-    });
-    return index;
-}
+unsigned Netlink::index_of(const std::string& device) const { return link(device).value_or(Link{}).index; }
 
-std::string Netlink::alias_of(const std::string& device) const {
-    std::string alias;
-    ask_for_link(device, [&](const nlmsghdr* answer) {
-        alias = text_attribute(answer, sizeof(ifinfomsg), IFLA_IFALIAS);
-    });
-    return alias;
+Result<std::vector<Link>> Netlink::links() const {
+    std::vector<Link> links;
+    const auto done = dump(RTM_GETLINK, [&](const nlmsghdr* answer) { links.push_back(read_link(answer)); });
+    return done ? Result<std::vector<Link>>(std::move(links)) : std::unexpected(done.error());
 }
 
 Result<void> Netlink::make_bridge(const std::string& name, const std::string& alias) const {
@@ -182,15 +198,21 @@ Result<void> Netlink::make_bridge(const std::string& name, const std::string& al
 }
 
 Result<void> Netlink::dump(std::uint16_t type, const std::function<void(const nlmsghdr*)>& look) const {
-    alignas(nlmsghdr) std::array<char, 32768> buffer{};
+    alignas(nlmsghdr) std::array<char, 64> buffer{};
     nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
     message->nlmsg_type = type;
     message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     message->nlmsg_seq = sequence;
     static_cast<rtgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtgenmsg)))->rtgen_family = AF_INET;
-    if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0) {
+    return ask_for_all(message, look);
+}
+
+Result<void> Netlink::ask_for_all(const nlmsghdr* request,
+                                  const std::function<void(const nlmsghdr*)>& look) const {
+    if (mnl_socket_sendto(socket_, request, request->nlmsg_len) < 0) {
         return fail_errno("look at", "the host's networks");
     }
+    alignas(nlmsghdr) std::array<char, 32768> buffer{};
     while (true) {
         const auto got = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
         if (got < 0) {
@@ -232,24 +254,28 @@ Result<std::vector<Subnet>> Netlink::used_subnets(unsigned except) const {
     return done ? Result<std::vector<Subnet>>(std::move(used)) : std::unexpected(done.error());
 }
 
-Result<void> Netlink::make_pair(const std::string& outside, const std::string& inside, int fd) const {
+Result<void> Netlink::make_line(const std::string& near, unsigned bridge, const FarEnd& far) const {
     return ask(
         RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
         [&](nlmsghdr* message) {
-            put_link(message);
-            mnl_attr_put_strz(message, IFLA_IFNAME, outside.c_str());
+            auto* link = put_link(message);
+            link->ifi_flags = IFF_UP;
+            link->ifi_change = IFF_UP;
+            mnl_attr_put_strz(message, IFLA_IFNAME, near.c_str());
+            mnl_attr_put_u32(message, IFLA_MASTER, bridge);
             nlattr* info = mnl_attr_nest_start(message, IFLA_LINKINFO);
             mnl_attr_put_strz(message, IFLA_INFO_KIND, "veth");
             nlattr* data = mnl_attr_nest_start(message, IFLA_INFO_DATA);
             nlattr* peer = mnl_attr_nest_start(message, VETH_INFO_PEER);
             mnl_nlmsg_put_extra_header(message, sizeof(ifinfomsg));
-            mnl_attr_put_strz(message, IFLA_IFNAME, inside.c_str());
-            mnl_attr_put_u32(message, IFLA_NET_NS_FD, static_cast<std::uint32_t>(fd));
+            mnl_attr_put_strz(message, IFLA_IFNAME, far.device.c_str());
+            mnl_attr_put(message, IFLA_ADDRESS, far.address.size(), far.address.data());
+            mnl_attr_put_u32(message, IFLA_NET_NS_FD, static_cast<std::uint32_t>(far.space));
             mnl_attr_nest_end(message, peer);
             mnl_attr_nest_end(message, data);
             mnl_attr_nest_end(message, info);
         },
-        "make network device " + outside);
+        "make network device " + near);
 }
 
 Result<void> Netlink::remove_device(const std::string& name) const {
@@ -262,7 +288,13 @@ Result<void> Netlink::remove_device(const std::string& name) const {
         "remove network device " + name);
 }
 
-Result<void> Netlink::switch_on(const std::string& name, unsigned master) const {
+Result<void> Netlink::remove_device(unsigned index) const {
+    return ask(
+        RTM_DELLINK, 0, [&](nlmsghdr* message) { put_link(message, index); },
+        fmt::format("remove network device {}", index));
+}
+
+Result<void> Netlink::switch_on(const std::string& name) const {
     return ask(
         RTM_NEWLINK, 0,
         [&](nlmsghdr* message) {
@@ -270,9 +302,6 @@ Result<void> Netlink::switch_on(const std::string& name, unsigned master) const 
             link->ifi_flags = IFF_UP;
             link->ifi_change = IFF_UP;
             mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
-            if (master != 0) {
-                mnl_attr_put_u32(message, IFLA_MASTER, master);
-            }
         },
         "switch on network device " + name);
 }

@@ -66,8 +66,8 @@ Result<Connection> reconnect_network(const Instances& instances, const Instance&
     return connection;
 }
 
-void disconnect_network(const Instances& instances, const Instance& instance) {
-    disconnect_bridges(instances, instance);
+HostDevices leave_network(const Instances& instances, const Instance& instance) {
+    return leave_bridges(instances, instance);
 }
 
 } // namespace strata::instance

@@ -3,6 +3,7 @@
 
 #include "instance/instances.hpp"
 #include "instance/network/helper_process.hpp"
+#include "instance/network/host_devices.hpp"
 
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct Connection {
 [[nodiscard]] Result<Connection> connect_network(const Instances& instances, const Instance& instance);
 // What a running instance has, when the process that had it was killed: what ended with that is made again.
 [[nodiscard]] Result<Connection> reconnect_network(const Instances& instances, const Instance& instance);
-void disconnect_network(const Instances& instances, const Instance& instance);
+// When the instance has ended: gives its addresses back. What is left of its devices goes with the result, or
+// sooner, with its namespace; the kernel takes its time for either.
+[[nodiscard]] HostDevices leave_network(const Instances& instances, const Instance& instance);
 
 } // namespace strata::instance

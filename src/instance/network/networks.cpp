@@ -21,6 +21,7 @@ std::string settings_of(const Network& network) {
     return json{{"device", network.device},
                 {"subnet", text_of(network.subnet)},
                 {"gateway", text_of(network.gateway)},
+                {"last", text_of(network.last_given)},
                 {"subnet6", text_of(network.subnet6)},
                 {"internal", network.internal},
                 {"chosen", network.is_chosen},
@@ -42,6 +43,7 @@ Result<Network> read_network(Statement& row) {
         if (subnet && gateway && subnet6) {
             network.subnet = *subnet;
             network.gateway = *gateway;
+            network.last_given = parse_address(text("last")).value_or(0);
             network.subnet6 = *subnet6;
             network.internal = settings.value("internal", false);
             network.is_chosen = settings.value("chosen", false);

@@ -26,8 +26,9 @@ struct Network {
     std::string id{}, name{};
     std::string device{}; // of the host; "" before it was first needed
     Subnet subnet{};
-    Address gateway = 0; // this host's address on it
-    Subnet6 subnet6{};   // or none
+    Address gateway = 0;    // this host's address on it
+    Subnet6 subnet6{};      // or none
+    Address last_given = 0; // to a container that did not ask for one
     bool internal = false;
     bool is_chosen = false; // the subnet, by Strata: another will do as well
     std::map<std::string, std::string> labels{};
@@ -67,7 +68,9 @@ struct Endpoint {
 // Also where it is there; then it is changed.
 [[nodiscard]] Result<void> save_endpoint(const Instances& instances, const Endpoint& endpoint);
 [[nodiscard]] Result<void> remove_endpoint(const Instances& instances, const Endpoint& endpoint);
-// The lowest address that nobody has, or the wanted one; it is the endpoint's until it is given back.
+// The next address that nobody has, or the wanted one; it is the endpoint's until it is given back. One that
+// was given back is not the next: who had it may not be gone altogether. The error's code is ENOENT if the
+// network was removed meanwhile.
 [[nodiscard]] Result<Endpoint> take_address(const Instances& instances, const Network& network,
                                             Endpoint endpoint);
 
