@@ -105,7 +105,7 @@ Result<int> Runtime::run(const std::string& id, const CreateOptions& options, co
     if (!signals && !how.detach) {
         return std::unexpected(signals.error());
     }
-    if (!how.detach) {
+    if (!how.detach && how.subreaper) {
         ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     }
     auto creation = create_container(*this, id, options, StartAt::channel, !how.detach);

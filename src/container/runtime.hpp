@@ -32,8 +32,9 @@ struct CreateOptions {
 };
 
 struct RunOptions {
-    bool detach = false; // return when the program runs
-    bool keep = false;   // leave the state when it ended
+    bool detach = false;   // return when the program runs
+    bool keep = false;     // leave the state when it ended
+    bool subreaper = true; // while waiting, be the parent of the container's processes that lose theirs
 };
 
 struct ExecOptions {

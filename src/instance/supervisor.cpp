@@ -31,7 +31,16 @@ Supervisor::Supervisor(std::string directory, std::string store, std::string id,
     }
 }
 
-Result<Instances> Supervisor::open_state() const { return Instances::open(directory_, store_); }
+Result<const Instances*> Supervisor::open_state() {
+    if (!state_) {
+        auto opened = Instances::open(directory_, store_);
+        if (!opened) {
+            return std::unexpected(opened.error());
+        }
+        state_.emplace(std::move(*opened));
+    }
+    return &*state_;
+}
 
 Result<void> Supervisor::begin() {
     if (auto prepared = prepare(); !prepared) {
@@ -43,10 +52,11 @@ Result<void> Supervisor::begin() {
         if (const auto instances = open_state()) {
             instance_.error = started.error().message;
             instance_.exit_code = 127;
-            static_cast<void>(instances->save_state(instance_));
-            lines_ = leave_network(*instances, instance_);
+            static_cast<void>((*instances)->save_state(instance_));
+            lines_ = leave_network(**instances, instance_);
         }
     }
+    close_state();
     return started;
 }
 
@@ -72,8 +82,8 @@ void Supervisor::watch() {
             if (const auto instances = open_state()) {
                 instance_.status = Status::exited;
                 instance_.error = started.error().message;
-                static_cast<void>(instances->save_state(instance_));
-                lines_ = leave_network(*instances, instance_);
+                static_cast<void>((*instances)->save_state(instance_));
+                lines_ = leave_network(**instances, instance_);
             }
             static_cast<void>(runtime_.remove(id_));
             break;
@@ -91,6 +101,7 @@ void Supervisor::watch() {
 void Supervisor::rest(int milliseconds) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
     while (!was_stopped()) {
+        close_state();
         const auto left =
             std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
         pollfd file{listener_.get(), POLLIN, 0};
@@ -101,10 +112,10 @@ void Supervisor::rest(int milliseconds) {
     }
 }
 
-bool Supervisor::was_stopped() const {
+bool Supervisor::was_stopped() {
     const auto instances = open_state();
     const auto current =
-        instances ? instances->find(id_) : Result<Instance>(std::unexpected(instances.error()));
+        instances ? (*instances)->find(id_) : Result<Instance>(std::unexpected(instances.error()));
     return !current || current->stopped; // or removed
 }
 
@@ -116,10 +127,10 @@ void Supervisor::record_end() {
     ports_ = {};
     health_.reset();
     if (const auto instances = open_state()) {
-        static_cast<void>(instances->save_state(instance_));
-        record_event(instances->database(), instance_, "die",
+        static_cast<void>((*instances)->save_state(instance_));
+        record_event((*instances)->database(), instance_, "die",
                      {{"exitCode", std::to_string(instance_.exit_code)}});
-        lines_ = leave_network(*instances, instance_);
+        lines_ = leave_network(**instances, instance_);
     }
     network_.reset();
 }
@@ -127,7 +138,7 @@ void Supervisor::record_end() {
 bool Supervisor::wants_restart() {
     const auto instances = open_state();
     const auto current =
-        instances ? instances->find(id_) : Result<Instance>(std::unexpected(instances.error()));
+        instances ? (*instances)->find(id_) : Result<Instance>(std::unexpected(instances.error()));
     if (!current || current->stopped) {
         return false;
     }
@@ -150,7 +161,7 @@ void Supervisor::clean_up() {
         return;
     }
     if (const auto instances = open_state()) {
-        static_cast<void>(remove_ended(*instances, instance_, true));
+        static_cast<void>(remove_ended(**instances, instance_, true));
     }
 }
 

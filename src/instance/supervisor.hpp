@@ -37,13 +37,17 @@ private:
         bool gone = false;
     };
 
-    [[nodiscard]] Result<Instances> open_state() const;
+    // The state stays open while the container is being started, or cleared up after, and no longer: it costs
+    // memory that an idle monitor is not to have.
+    [[nodiscard]] Result<const Instances*> open_state();
+
+    void close_state() { state_.reset(); }
 
     [[nodiscard]] LogWriter& log() {
         return *log_;
     } // NOLINT(bugprone-unchecked-optional-access): prepare() made it
 
-    [[nodiscard]] Result<Instances> take_instance();
+    [[nodiscard]] Result<const Instances*> take_instance();
     [[nodiscard]] Result<void> prepare();
     [[nodiscard]] Result<void> mount(const Instances& instances);
     [[nodiscard]] Result<void> listen();
@@ -57,7 +61,7 @@ private:
     void watch_once();
     void record_end();
     [[nodiscard]] bool wants_restart();
-    [[nodiscard]] bool was_stopped() const;
+    [[nodiscard]] bool was_stopped();
     void rest(int milliseconds);
     void clean_up();
 
@@ -75,6 +79,7 @@ private:
     [[nodiscard]] bool congested() const;
 
     std::string directory_, store_, id_, path_;
+    std::optional<Instances> state_{};
     Runtime runtime_;
     Instance instance_{};
     FileDescriptor lock_{}, signals_{}, listener_{};

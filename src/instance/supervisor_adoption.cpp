@@ -49,7 +49,7 @@ Result<void> Supervisor::adopt() {
     }
     is_adopted_ = true;
     if (runtime_.is_unstarted(id_)) {
-        end_unstarted(*instances);
+        end_unstarted(**instances);
         return fail(fmt::format("container {} has ended", instance_.name));
     }
     auto done = hide_mounts();
@@ -62,9 +62,10 @@ Result<void> Supervisor::adopt() {
         error_ = reopen_output(path_, error_name);
         input_ = instance_.settings.interactive ? reopen_input(path_) : FileDescriptor();
     }
-    if (auto taken = take_over(*instances); !taken) { // it runs nevertheless
+    if (auto taken = take_over(**instances); !taken) { // it runs nevertheless
         log().write("stderr", "strata: " + taken.error().message + "\n");
     }
+    close_state();
     return {};
 }
 
@@ -92,7 +93,7 @@ Result<void> Supervisor::take_over(const Instances& instances) {
             open(fmt::format("/proc/{}/root", instance_.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
         const auto user = resolve_user(root.get(), instance_.settings.user, instance_.settings.groups);
         user_ = user.value_or(User{});
-        health_.emplace([this] { return open_state(); }, runtime_, instance_, user_,
+        health_.emplace([this] { return Instances::open(directory_, store_); }, runtime_, instance_, user_,
                         read_health(instances.database(), id_).value_or(Health{}));
     }
     return done;

@@ -35,16 +35,16 @@ void set_nonblocking(const FileDescriptor& file) {
 } // namespace
 
 // The container is this monitor's from here on.
-Result<Instances> Supervisor::take_instance() {
+Result<const Instances*> Supervisor::take_instance() {
     lock_ = FileDescriptor(open((path_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock_ || !own(lock_)) {
         return fail("the container is being started, or runs already");
     }
-    auto instances = open_state();
+    const auto instances = open_state();
     if (!instances) {
         return instances;
     }
-    auto instance = instances->find(id_);
+    auto instance = (*instances)->find(id_);
     if (!instance) {
         return std::unexpected(instance.error());
     }
@@ -60,9 +60,9 @@ Result<void> Supervisor::prepare() {
     if (instance_.alive()) {
         return fail(fmt::format("container {} runs already", instance_.name));
     }
-    static_cast<void>(instances->set_stopped(instance_, false));
+    static_cast<void>((*instances)->set_stopped(instance_, false));
     auto done = hide_mounts();
-    done = done ? mount(*instances) : done;
+    done = done ? mount(**instances) : done;
     return done ? listen() : done;
 }
 
@@ -167,20 +167,20 @@ Result<void> Supervisor::start_container() {
     if (!instances) {
         return std::unexpected(instances.error());
     }
-    if (auto current = instances->find(id_)) { // it may have been changed since the last start
+    if (auto current = (*instances)->find(id_)) { // it may have been changed since the last start
         instance_.settings = std::move(current->settings);
     }
-    auto network = connect_network(*instances, instance_);
+    auto network = connect_network(**instances, instance_);
     if (!network) {
         return std::unexpected(network.error());
     }
     network_ = std::move(*network);
     if (root_.empty()) { // an adopted container's was its own
-        if (auto mounted = mount(*instances); !mounted) {
+        if (auto mounted = mount(**instances); !mounted) {
             return mounted;
         }
     }
-    if (auto written = write_bundle(*instances); !written) {
+    if (auto written = write_bundle(**instances); !written) {
         return written;
     }
     std::list<FileDescriptor> inside;
@@ -219,10 +219,10 @@ Result<void> Supervisor::start_container() {
     instance_.error.clear();
     instance_.address = network_->address;
     // Before the program begins, so that nobody takes what runs for something that does not.
-    if (auto saved = instances->save_state(instance_); !saved) {
+    if (auto saved = (*instances)->save_state(instance_); !saved) {
         return saved;
     }
-    if (auto published = publish(*instances); !published) {
+    if (auto published = publish(**instances); !published) {
         instance_.status = Status::created;
         return published;
     }
@@ -230,9 +230,9 @@ Result<void> Supervisor::start_container() {
         instance_.status = Status::created;
         return started;
     }
-    record_event(instances->database(), instance_, "start");
+    record_event((*instances)->database(), instance_, "start");
     if (!instance_.settings.health.test.empty()) {
-        health_.emplace([this] { return open_state(); }, runtime_, instance_, user_);
+        health_.emplace([this] { return Instances::open(directory_, store_); }, runtime_, instance_, user_);
     }
     return {};
 }

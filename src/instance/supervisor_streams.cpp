@@ -83,6 +83,7 @@ void Supervisor::serve(const std::vector<pollfd>& files) {
 }
 
 void Supervisor::watch_once() {
+    close_state();
     reap(); // what ended before SIGCHLD was looked for
     while (!exit_code_ || output_ || error_) {
         std::erase_if(clients_, [](const Client& client) { return client.gone; });

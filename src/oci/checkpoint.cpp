@@ -42,19 +42,21 @@ Result<int> restore(container::Runtime& runtime, Words words) {
     Arguments arguments("restore [OPTION...] ID", "Makes a container from a checkpoint, with CRIU.");
     container::CheckpointOptions options;
     CreateFlags flags;
-    bool detach = false, no_subreaper = false;
+    container::RunOptions how;
+    bool no_subreaper = false;
     declare(arguments, options);
     flags.declare(arguments);
-    arguments.flag("--detach,-d", detach, "return when it runs");
+    arguments.flag("--detach,-d", how.detach, "return when it runs");
     arguments.text("--lsm-profile", options.lsm_profile, "TYPE:NAME of another profile, as in apparmor:NAME");
     arguments.text("--lsm-mount-context", options.lsm_mount_context, "another SELinux context of mounts");
-    arguments.flag("--no-subreaper", no_subreaper, "accepted for the callers' sake");
+    arguments.flag("--no-subreaper", no_subreaper, "do not become the parent of orphans of the container");
     const auto rest = arguments.parse(words, 1, 1);
     if (!rest || arguments.helped()) {
         return rest ? Result<int>(0) : std::unexpected(rest.error());
     }
+    how.subreaper = !no_subreaper;
     const auto create = flags.finish();
-    return create ? restore_container(runtime, rest->front(), options, *create, detach)
+    return create ? restore_container(runtime, rest->front(), options, *create, how)
                   : std::unexpected(create.error());
 }
 

@@ -34,7 +34,7 @@ struct ExecFlags {
         arguments.text("--cgroup", options.cgroup, "a cgroup below the container's");
         arguments.flag("--ignore-paused", options.ignore_paused,
                        "also in a paused container, where it waits");
-        arguments.flag("--no-subreaper", no_subreaper, "accepted for the callers' sake");
+        arguments.flag("--no-subreaper", no_subreaper, "as it is: exec never becomes the parent of orphans");
     }
 };
 

@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from case import RuntimeTestCase, cgroups, eventually, has_ended, not_in
-from oci import CHOSEN, new_id
+from oci import CHOSEN, command_of, new_id
 
 
 def cgroup_directories(container):
@@ -157,6 +157,20 @@ class LifecycleTestCase(RuntimeTestCase):
         self.assertEqual(cgroup_directories(container), [])
         self.assertEqual([n for n in os.listdir(self.runtime.root) if n == container], [])
         self.assertNotIn(bundle.path, Path("/proc/self/mountinfo").read_text())
+
+    def test_who_gets_orphans(self):
+        """Of a container without PIDs of its own: the runtime, while it waits, unless it is not to."""
+        for flags in ([], ["--no-subreaper"]):
+            bundle = self.bundle(script="sh -c 'sh /orphan $$ &'; until [ -s /parent ]; do sleep 0.01; done; cat /parent")
+            bundle.linux["namespaces"] = [n for n in bundle.linux["namespaces"] if n["type"] != "pid"]
+            Path(bundle.rootfs, "orphan").write_text(
+                "parent() { cut -d' ' -f4 /proc/$$/stat; }\n"
+                "while [ $(parent) = $1 ]; do sleep 0.01; done; parent > /new; mv /new /parent\n")
+            run = subprocess.Popen([*command_of(CHOSEN), "--root", self.runtime.root, "run", *flags, "--bundle", bundle.write(), new_id()],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            parent = run.communicate(timeout=100)[0]
+            self.assertEqual(parent == f"{run.pid}\n", not flags, parent)
+            self.assertEqual(run.returncode, 0)
 
     def test_errors_in_the_log_are_json(self):
         with tempfile.NamedTemporaryFile() as log:

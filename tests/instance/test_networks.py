@@ -1,15 +1,17 @@
 """Networks of the user's: names between containers, subnets of their own, and what does not get from one to another."""
+import itertools
 import json
 import os
 import socket
 import struct
 import subprocess
+import tarfile
 import threading
 import unittest
 from pathlib import Path
 
 from containers import ContainerTest
-from tools import run
+from tools import run, tar
 
 
 class Networks(ContainerTest):
@@ -217,34 +219,119 @@ with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:
 """
 
 
+def resolver_root():
+    """A root file system with the C library's resolver, which asks again by TCP where an answer did not fit."""
+    entries = [("etc/nsswitch.conf", b"hosts: dns\n"), ("etc/passwd", b"root:x:0:0:root:/:/bin/getent\n")]
+    for word in ["/usr/bin/getent", *run("ldd", "/usr/bin/getent").split()]:
+        if word.startswith("/"):
+            info = tarfile.TarInfo(word[1:])
+            info.mode = 0o755
+            entries.append((info, Path(word).read_bytes()))
+    return tar(*entries)
+
+
+class NamesByStreams(ContainerTest):
+    """RFC 7766: what does not fit into a datagram is asked for again by TCP; and who wants it has it so at once."""
+    BY_STREAM = ("-e", "RES_OPTIONS=use-vc")
+
+    def setUp(self):
+        super().setUp()
+        (self.host / "resolver.tar").write_bytes(resolver_root())
+        self.host.strata("import", self.host / "resolver.tar", "resolver")
+        self.strata("network", "create", "web")
+
+    def resolve(self, *words, options=(), status=0):
+        """Addresses, or names, that the C library finds in a container."""
+        done = self.host.start("run", "--rm", "--network", "web", *options, "resolver", "getent", *words)
+        lines = done.communicate(timeout=100)[0].splitlines()
+        self.assertEqual(done.returncode, status)
+        return sorted({line.split()[0 if words[0] == "ahostsv4" else 1] for line in lines})
+
+    def start_all(self, count):
+        starts = [self.host.start("run", "-d", "--name", f"n{number}", "--network", "web", "--network-alias", "all", "box",
+                                  "sleep", "1000") for number in range(count)]
+        for start in starts:
+            self.assertEqual((start.communicate(timeout=100)[1], start.returncode), ("", 0))
+        return sorted(self.strata("inspect", "-f", "{{.NetworkSettings.Networks.web.IPAddress}}",
+                                  *(f"n{number}" for number in range(count))).split())
+
+    def test_names_of_containers(self):
+        addresses = self.start_all(33) # of 16 bytes each: 30 fit into 512
+        self.assertEqual(self.resolve("ahostsv4", "all"), addresses)
+        self.assertEqual(self.resolve("ahostsv4", "all", options=self.BY_STREAM), addresses)
+        self.assertEqual(len(self.resolve("ahostsv4", "n7", options=self.BY_STREAM)), 1)
+        self.assertIn(self.resolve("hosts", addresses[0], options=self.BY_STREAM)[0], [f"n{number}.web" for number in range(33)])
+
+    def test_names_of_others(self):
+        many = [f"192.0.2.{number}" for number in range(1, 101)]
+        with Upstream(many) as upstream:
+            options = ("--dns", upstream.address)
+            self.assertEqual(self.resolve("ahostsv4", "far.example", options=options), sorted(many))
+            self.assertGreater(upstream.streams, 0) # what did not fit was asked for again
+            upstream.datagrams = upstream.streams = 0
+            self.assertEqual(self.resolve("ahostsv4", "far.example", options=(*options, *self.BY_STREAM)), sorted(many))
+            self.assertEqual(upstream.datagrams, 0)
+            self.assertGreater(upstream.streams, 0)
+            upstream.answers = False
+            self.assertEqual(self.resolve("ahostsv4", "farther.example", options=(*options, *self.BY_STREAM), status=2), [])
+
+
 class Upstream:
-    """A name server of this host's, which knows one address for every name."""
-    def __init__(self):
+    """A name server of this host's, which knows the same addresses for every name, by datagrams and by streams."""
+    numbers = itertools.count(53)
+
+    def __init__(self, addresses=("192.0.2.7",)):
         self.answers = True
-        self.address = f"127.53.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF or 1}"
+        self.addresses = addresses
+        self.datagrams = self.streams = 0
+        self.address = f"127.{next(self.numbers)}.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF or 1}"
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((self.address, 53))
+        self.listener = socket.create_server((self.address, 53))
 
     def __enter__(self):
-        threading.Thread(target=self.serve, daemon=True).start()
+        for serve in (self.serve_datagrams, self.serve_streams):
+            threading.Thread(target=serve, daemon=True).start()
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR) # else the thread would have it open on
+        self.listener.close()
         self.socket.close()
 
-    def serve(self):
+    def answer(self, query, most):
+        end = query.index(b"\0", 12) + 5
+        is_a = query[end - 4:end - 2] == b"\0\1"
+        records = [b"\xc0\x0c\0\1\0\1\0\0\0\5\0\4" + socket.inet_aton(address) for address in self.addresses if is_a]
+        fitting = records[:(most - end) // 16]
+        flags = 0x8180 | (0x200 if len(fitting) < len(records) else 0)
+        return query[:2] + struct.pack(">5H", flags, 1, len(fitting), 0, 0) + query[12:end] + b"".join(fitting)
+
+    def serve_datagrams(self):
         while True:
             try:
                 query, client = self.socket.recvfrom(4096)
             except OSError:
                 return
-            end = query.index(b"\0", 12) + 5
-            is_a = query[end - 4:end - 2] == b"\0\1"
-            wrong = struct.pack(">H", struct.unpack(">H", query[:2])[0] ^ 1) # what others send is not believed
-            for number, address in ((wrong, "203.0.113.1"), (query[:2], "192.0.2.7")):
-                record = b"\xc0\x0c\0\1\0\1\0\0\0\5\0\4" + socket.inet_aton(address)
-                if self.answers:
-                    self.socket.sendto(number + struct.pack(">5H", 0x8180, 1, int(is_a), 0, 0) + query[12:end] + (record if is_a else b""), client)
+            self.datagrams += 1
+            if self.answers:
+                right = self.answer(query, 512)
+                wrong = struct.pack(">H", struct.unpack(">H", query[:2])[0] ^ 1) # what others send is not believed
+                self.socket.sendto(wrong + right[2:-4] + socket.inet_aton("203.0.113.1"), client)
+                self.socket.sendto(right, client)
+
+    def serve_streams(self):
+        while True:
+            try:
+                connection = self.listener.accept()[0]
+            except OSError:
+                return
+            self.streams += 1
+            with connection, connection.makefile("rb") as file:
+                size = file.read(2)
+                if self.answers and len(size) == 2:
+                    right = self.answer(file.read(struct.unpack(">H", size)[0]), 65535)
+                    connection.sendall(struct.pack(">H", len(right)) + right)
 
 
 if __name__ == "__main__":

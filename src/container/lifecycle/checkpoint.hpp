@@ -28,6 +28,6 @@ struct CheckpointOptions {
 // Makes a container of the images and of the bundle's configuration; the result as of Runtime::run().
 [[nodiscard]] Result<int> restore_container(Runtime& runtime, const std::string& id,
                                             const CheckpointOptions& options, const CreateOptions& create,
-                                            bool detach);
+                                            const RunOptions& how);
 
 } // namespace strata::container

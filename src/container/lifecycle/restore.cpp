@@ -281,12 +281,17 @@ Result<void> restore_reserved(const Runtime& runtime, const CheckpointOptions& o
 } // namespace
 
 Result<int> restore_container(Runtime& runtime, const std::string& id, const CheckpointOptions& options,
-                              const CreateOptions& create, bool detach) {
+                              const CreateOptions& create, const RunOptions& how) {
     if (auto checked = check_id(id); !checked) {
         return std::unexpected(checked.error());
     }
     if (is_rootless()) {
         return fail("cannot restore container " + id + ": CRIU needs root");
+    }
+    if (!create.pivot) {
+        return fail("cannot restore container " + id +
+                        " without pivoting: CRIU makes its root, by pivot_root",
+                    "leave --no-pivot out, and have the bundle elsewhere than on a ramfs (an initramfs)");
     }
     auto config = load_config(create.bundle);
     if (auto parted = part_mounts(); !parted) {
@@ -300,28 +305,31 @@ Result<int> restore_container(Runtime& runtime, const std::string& id, const Che
         return fail(folder->images + " is not a checkpoint: it has no inventory.img",
                     "--image-path names the directory that checkpoint filled");
     }
-    auto signals = detach ? Result<ForwardedSignals>(fail("")) : ForwardedSignals::block();
-    if (!signals && !detach) {
+    auto signals = how.detach ? Result<ForwardedSignals>(fail("")) : ForwardedSignals::block();
+    if (!signals && !how.detach) {
         return std::unexpected(signals.error());
     }
-    ::prctl(PR_SET_CHILD_SUBREAPER, detach ? 0 : 1, 0, 0, 0);
+    if (!how.detach && how.subreaper) {
+        ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    }
     if (auto reserved = runtime.store().reserve(id); !reserved) {
         return std::unexpected(reserved.error());
     }
     State state{.id = id};
     FileDescriptor terminal;
-    auto restored = restore_reserved(runtime, options, create, *folder, *config, state, !detach, terminal);
+    auto restored =
+        restore_reserved(runtime, options, create, *folder, *config, state, !how.detach, terminal);
     if (!restored) {
         (void)destroy_container(runtime.store(), state);
         return std::unexpected(restored.error());
     }
     run_late_hooks(config->hooks.poststart, "poststart", dump(state_document(state, Status::running)));
-    if (detach) {
+    if (how.detach) {
         return 0;
     }
     const FileDescriptor pidfd(sys::pidfd_open(state.pid));
     auto status = stay_with(state.pid, pidfd.get(), *signals, std::move(terminal));
-    auto removed = status ? runtime.remove(id, true) : Result<void>{};
+    auto removed = status && !how.keep ? runtime.remove(id, true) : Result<void>{};
     return removed ? status : std::unexpected(removed.error());
 }
 
