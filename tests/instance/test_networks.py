@@ -14,6 +14,16 @@ from containers import ContainerTest
 from tools import run, tar
 
 
+def start_all(test, count):
+    """Addresses of so many containers in the network web, all of which start at one time."""
+    names = [f"n{number}" for number in range(count)]
+    starts = [test.host.start("run", "-d", "--name", name, "--network", "web", "--network-alias", "all", "box", "sleep", "1000")
+              for name in names]
+    ends = [(start.communicate(timeout=100)[1], start.returncode) for start in starts]
+    test.assertEqual(ends, count * [("", 0)])
+    return sorted(test.strata("inspect", "-f", "{{.NetworkSettings.Networks.web.IPAddress}}", *names).split())
+
+
 class Networks(ContainerTest):
     def tearDown(self):
         self.remove_all()
@@ -114,6 +124,24 @@ class Networks(ContainerTest):
         finally:
             other.strata("rm", "-f", names[1])
             other.strata("network", "prune")
+
+    def test_first_containers_at_one_time(self):
+        """The network's subnet was somebody else's by then."""
+        with self.make_host() as other:
+            other.environment.pop("SOURCE_DATE_EPOCH")
+            other.strata("import", "-c", 'CMD ["sh"]', self.host / "root.tar", "box")
+            for host in (self.host, other):
+                host.strata("network", "create", "web")
+            name = other.strata("run", "-d", "--network", "web", "box", "sleep", "1000").strip()
+            try:
+                addresses = start_all(self, 8)
+            finally:
+                other.strata("rm", "-f", name)
+                other.strata("network", "prune")
+        self.assertEqual(len(self.bridges()), 1)
+        self.assertEqual(len(set(addresses)), 8)
+        subnet = json.loads(self.strata("network", "inspect", "web"))[0]["IPAM"]["Config"][0]["Subnet"]
+        self.assertEqual({address.rsplit(".", 1)[0] for address in addresses}, {subnet.rsplit(".", 1)[0]})
 
     def test_after_the_monitor_was_killed(self):
         self.strata("network", "create", "web")
@@ -247,16 +275,8 @@ class NamesByStreams(ContainerTest):
         self.assertEqual(done.returncode, status)
         return sorted({line.split()[0 if words[0] == "ahostsv4" else 1] for line in lines})
 
-    def start_all(self, count):
-        starts = [self.host.start("run", "-d", "--name", f"n{number}", "--network", "web", "--network-alias", "all", "box",
-                                  "sleep", "1000") for number in range(count)]
-        for start in starts:
-            self.assertEqual((start.communicate(timeout=100)[1], start.returncode), ("", 0))
-        return sorted(self.strata("inspect", "-f", "{{.NetworkSettings.Networks.web.IPAddress}}",
-                                  *(f"n{number}" for number in range(count))).split())
-
     def test_names_of_containers(self):
-        addresses = self.start_all(33) # of 16 bytes each: 30 fit into 512
+        addresses = start_all(self, 33) # of 16 bytes each: 30 fit into 512
         self.assertEqual(self.resolve("ahostsv4", "all"), addresses)
         self.assertEqual(self.resolve("ahostsv4", "all", options=self.BY_STREAM), addresses)
         self.assertEqual(len(self.resolve("ahostsv4", "n7", options=self.BY_STREAM)), 1)

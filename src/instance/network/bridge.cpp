@@ -66,6 +66,11 @@ Result<Endpoint> connect(const Instances& instances, const Instance& instance, E
         return std::unexpected(host.error());
     }
     const auto lock = lock_bridges();
+    auto current = find_network(instances, network.id); // another's first container may have moved it
+    if (!current) {
+        return std::unexpected(current.error());
+    }
+    network = std::move(*current);
     const auto bridge = need_bridge(instances, *host, network);
     if (!bridge) {
         return std::unexpected(bridge.error());
