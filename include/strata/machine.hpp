@@ -55,6 +55,8 @@ struct MachineConfig {
     std::string gdb; // listen for GDB at ADDRESS:PORT or unix:PATH, and wait for it; empty: no debugger
     TraceConfig trace;
     std::string case_file; // where lockstep leaves what shows a difference again; empty: nowhere
+    // What translators make of guest code is kept in this file for later machines; empty: nowhere.
+    std::string translation_cache;
     // Time is counted in instructions, each of which takes so many nanoseconds, as a power of 2; one
     // processor, on the interpreter or the translator. None: time is the host's.
     std::optional<unsigned> instruction_shift;

@@ -127,6 +127,11 @@ void define(CLI::App& command, Options& options) {
         .add_option("--case", config.case_file,
                     "Where --engine lockstep leaves a difference for strata debug reduce")
         ->type_name("FILE");
+    command
+        .add_option("--translation-cache", config.translation_cache,
+                    "Keep what is translated in this file, so that a later machine need not translate it; "
+                    "the file is yours, and made if it is missing")
+        ->type_name("FILE");
     command.footer(examples);
 }
 

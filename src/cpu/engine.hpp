@@ -18,6 +18,8 @@
 
 namespace strata::cpu {
 
+class TranslationCache;
+
 // What others ask of a vCPU, from any thread. Engines look at pending() at least at every branch back and
 // whenever interrupts become enabled.
 class Signals {
@@ -149,6 +151,8 @@ struct VcpuConfig {
     TraceOptions trace{};
     TraceSink* trace_sink = nullptr;
     InstructionTime* time = nullptr; // if the machine's clock moves by instructions
+    // Where what is translated is kept for later machines; outlives the vCPU.
+    TranslationCache* translations = nullptr;
 };
 
 // One virtual CPU. run() and the state's members are for one thread at a time; signals() is for any.
@@ -192,10 +196,13 @@ struct EngineInfo {
     std::string_view description;
     std::string (*unavailable)();
     Result<std::unique_ptr<Engine>> (*create)(memory::GuestMemory& memory, const Clock& clock);
-    bool counts; // instructions, exactly: VcpuConfig::time
+    bool counts;     // instructions, exactly: VcpuConfig::time
+    bool translates; // and may have VcpuConfig::translations
 };
 
 [[nodiscard]] std::span<const EngineInfo> engines();
+// Whether the engine of that name may have VcpuConfig::translations.
+[[nodiscard]] bool translates(std::string_view name);
 // `name` may be "auto": the first that is available.
 [[nodiscard]] Result<std::unique_ptr<Engine>> create_engine(std::string_view name,
                                                             memory::GuestMemory& memory, const Clock& clock);

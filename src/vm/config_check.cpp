@@ -88,6 +88,12 @@ Result<void> check_config(const MachineConfig& config) {
             return counts;
         }
     }
+    const bool decided = config.engine != "auto";
+    if (!config.translation_cache.empty() && decided && !cpu::translates(config.engine)) {
+        return fail(
+            fmt::format("engine {} translates nothing that --translation-cache could keep", config.engine),
+            "it goes with --engine translator");
+    }
     if (const auto board = machine::find_board(config.board); !board) {
         return std::unexpected(board.error());
     }

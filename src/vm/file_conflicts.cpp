@@ -43,6 +43,9 @@ std::vector<File> files_of(const MachineConfig& config) {
     if (!config.case_file.empty()) {
         files.push_back({"--case", config.case_file, Use::replaces});
     }
+    if (!config.translation_cache.empty()) {
+        files.push_back({"--translation-cache", config.translation_cache, Use::changes});
+    }
     return files;
 }
 

@@ -132,6 +132,9 @@ Result<void> Vm::create_engine() {
         }
         case_file_ = std::move(*file);
     }
+    if (auto opened = open_translations(); !opened) {
+        return opened;
+    }
     auto model = cpu::x86::parse_model(config_.cpu);
     if (!model) {
         return std::unexpected(model.error());
@@ -190,7 +193,8 @@ cpu::VcpuConfig Vm::vcpu_config(unsigned id) const {
             .tsc_hz = tsc_hz_,
             .trace = engine_trace(config_.trace),
             .trace_sink = trace_.get(),
-            .time = counted_time_.get()};
+            .time = counted_time_.get(),
+            .translations = translations_.get()};
 }
 
 Result<void> Vm::create_vcpus() {
@@ -271,6 +275,7 @@ Result<RunResult> Vm::run() {
     pause();
     io_loop_->stop();
     io_thread.join();
+    save_translations();
     if (counted_time_) {
         result_.instructions = runners_.front()->vcpu().instructions_retired();
     }

@@ -10,6 +10,7 @@
 #include "base/file_descriptor.hpp"
 #include "cpu/assistance.hpp"
 #include "cpu/engine.hpp"
+#include "cpu/translation_cache.hpp"
 #include "machine/boards/board.hpp"
 #include "memory/guest_memory.hpp"
 #include "strata/machine.hpp"
@@ -73,6 +74,9 @@ private:
     Result<void> create_loops();
     void count_time();
     Result<void> create_engine();
+    // The file in which translations are kept.
+    Result<void> open_translations();
+    void save_translations();
     Result<void> create_board();
     Result<void> create_vcpus();
     Result<void> create_debugger();
@@ -122,6 +126,7 @@ private:
     cpu::x86::Model model_{}; // as the engine gives it
     std::uint64_t tsc_hz_ = 0;
     std::unique_ptr<TraceWriter> trace_;
+    std::unique_ptr<cpu::TranslationCache> translations_; // if the machine has one
     FileDescriptor case_file_; // open, if the machine has one: later nothing can be opened
     std::unique_ptr<machine::Board> board_;
     std::unique_ptr<cpu::Engine> engine_;

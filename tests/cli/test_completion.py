@@ -68,7 +68,8 @@ class Completion(unittest.TestCase):
             for name in ("vmlinuz", "vm.img", "other"):
                 (folder / name).touch()
             for words in (["run", "--kernel"], ["run", "--initrd"], ["run", "--disk"], ["disk", "info"],
-                          ["disk", "create", "--backing"], ["run", "--serial", "file", ":"]):
+                          ["disk", "create", "--backing"], ["run", "--serial", "file", ":"],
+                          ["run", "--translation-cache"]):
                 with self.subTest(" ".join(words)):
                     self.assertEqual(sorted(self.complete(*words, "vm", folder=folder)), ["vm.img", "vmlinuz"])
 

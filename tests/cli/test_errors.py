@@ -88,6 +88,8 @@ class CommandLine(Errors):
             (["--icount", "3", "--cpus", "2"], "instructions can be counted of one CPU only", "leave --cpus out"),
             (["--icount", "3", "--engine", "lockstep"], "engine lockstep does not count instructions",
              "--icount goes with --engine translator or interpreter"),
+            (["--translation-cache", "x", "--engine", "interpreter"],
+             "engine interpreter translates nothing that --translation-cache could keep", "--engine translator"),
             (["--cpus", "0"], "0 virtual CPUs: from 1 to 64 are possible", ""),
             (["--cpus", "65"], "65 virtual CPUs: from 1 to 64 are possible", ""),
             (["--cpus", "two"], "--cpus: 'two' is not a number that fits", ""),

@@ -1,6 +1,7 @@
 """What the translator promises about its own process, seen from outside."""
 import os
 import re
+import subprocess
 import time
 import unittest
 from pathlib import Path
@@ -66,6 +67,58 @@ class Counts(unittest.TestCase):
             after = counts("counted")
             self.assertGreaterEqual(after["syscall"], before.get("syscall", 0) + 100)
             self.assertEqual(guest.power_off(), 0)
+
+
+class Shared(unittest.TestCase):
+    """What one processor has translated, the other takes."""
+
+    def test_nothing_is_translated_by_both(self):
+        with Folder() as folder, patch.dict(os.environ, XDG_RUNTIME_DIR=str(folder)), \
+             Guest("cloud", ["--engine", "translator", "--cpus", "2", "--net", "none", "--name", "both"]) as guest:
+            guest.check("(for i in 1 2 3 4; do (head -c 3000000 /dev/zero | md5sum >/dev/null) & done; wait)")
+            done = subprocess.run([STRATA, "stats", "both"], capture_output=True, text=True, check=True)
+            reused = [int(line.split()[3]) for line in done.stdout.splitlines() if " traces-reused " in line]
+            self.assertEqual(len(reused), 2)
+            self.assertGreater(min(reused), 100)
+            self.assertEqual(guest.trouble(), [])
+            self.assertEqual(guest.power_off(), 0)
+
+
+class Cache(unittest.TestCase):
+    """What one machine has translated, the next one takes from a file."""
+
+    def boot(self, folder, *, engine="translator", append=""):
+        """What was counted."""
+        with patch.dict(os.environ, XDG_RUNTIME_DIR=str(folder)), \
+             Guest("cloud", ["--engine", engine, "--cpus", "1", "--net", "none", "--name", "kept",
+                             "--translation-cache", folder / "cache"], append) as guest:
+            counted = counts("kept")
+            self.assertEqual(guest.trouble(), [])
+            self.assertEqual(guest.power_off(), 0)
+            return counted
+
+    def end_at_once(self, folder):
+        """What a machine that does nothing prints."""
+        done = subprocess.run([STRATA, "run", "--engine", "translator", "--net", "none", "--kernel", KERNELS / "obedient",
+                               "--append", "off", "--translation-cache", folder / "cache"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stderr
+
+    def test_a_later_boot_translates_next_to_nothing(self):
+        with Folder() as folder:
+            first = self.boot(folder, append="nokaslr")
+            self.assertEqual(first["traces-loaded"], 0)
+            self.assertGreater(first["traces"], 1000)
+            second = self.boot(folder, append="nokaslr")
+            self.assertGreater(second["traces-loaded"], 10 * second["traces"])
+            # Elsewhere in memory, and each trace proved safe where it is then.
+            moved = self.boot(folder, engine="translator-checked")
+            self.assertGreater(moved["traces-loaded"], moved["traces"])
+            file = folder / "cache"
+            file.write_bytes(file.read_bytes()[:-100])
+            self.assertIn("is damaged: it is not used, and made anew", self.end_at_once(folder))
+            self.assertEqual(self.end_at_once(folder), "")
 
 
 if __name__ == "__main__":

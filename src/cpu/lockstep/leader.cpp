@@ -1,5 +1,6 @@
 #include "cpu/lockstep/leader.hpp"
 
+#include "cpu/translation_cache.hpp"
 #include "cpu/translator/translator.hpp"
 #include "cpu/translator/traps.hpp"
 
@@ -13,8 +14,9 @@ constexpr std::size_t code_size = std::size_t{48} << 20;
 class TranslatingLeader final : public Leader {
 public:
     TranslatingLeader(std::unique_ptr<translator::Frame> frame, translator::CodeMemory code,
-                      const translator::Policy& policy)
-        : frame_(std::move(frame)), translator_(*frame_, std::move(code), policy, &store_) {}
+                      const translator::Policy& policy, TranslationCache* kept)
+        : frame_(std::move(frame)),
+          translator_(*frame_, std::move(code), policy, kept == nullptr ? &store_ : &kept->store()) {}
 
     [[nodiscard]] interpreter::Cpu& cpu() override { return frame_->cpu; }
 
@@ -42,7 +44,8 @@ Result<std::unique_ptr<Leader>> make_translating_leader(interpreter::Shared& sha
                            .decoded_bytes = interpreter::BlockCache::usual_bytes,
                            .keeps_all = pace.runs_before_translation == 1,
                            .unrolls_at_once = true,
-                           .checks = false});
+                           .checks = false},
+        config.translations);
 }
 
 } // namespace strata::cpu::lockstep

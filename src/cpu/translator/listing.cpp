@@ -242,4 +242,18 @@ Listing::Copies Listing::copies(std::span<const std::uint8_t> code, std::uint64_
     return copies;
 }
 
+bool Listing::takes(const CompiledTrace& trace) {
+    const std::span room = std::span(host_code_).subspan(stubs_size_);
+    if (trace.code().size() > room.size()) {
+        return false;
+    }
+    Regions& regions = frame_->native.regions;
+    regions.clear();
+    NativeBlock native = block_at(0x40'0000 + trace.header().key.offset, {});
+    std::vector<Trap> traps;
+    const auto mode = mode_of({});
+    return install(trace, {room.first(trace.code().size()), stubs_, layout_, regions, decoder_, mode}, native,
+                   traps);
+}
+
 } // namespace strata::cpu::translator

@@ -76,6 +76,9 @@ public:
     [[nodiscard]] Copies copies(std::span<const std::uint8_t> code, std::uint64_t address, const Guest& guest,
                                 const Place& place, const CompiledTrace* made_elsewhere);
 
+    // Whether a trace of unknown origin, which is not run, can be made good here.
+    [[nodiscard]] bool takes(const CompiledTrace& trace);
+
 private:
     struct Translation;
     // The guest's page that holds the code at `address`, followed by HLT, which ends the trace.

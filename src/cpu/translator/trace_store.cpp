@@ -92,9 +92,9 @@ std::vector<TraceStore::Trace> TraceStore::all() const {
     const std::lock_guard lock(mutex_);
     std::vector<Trace> traces;
     traces.reserve(entries_.size());
-    for (const bool used : {true, false}) {
+    for (const bool wanted : {false, true}) { // by this machine
         for (const Entry& entry : entries_) {
-            if (entry.used == used) {
+            if ((entry.used || !entry.loaded) == wanted) {
                 traces.push_back(entry.trace);
             }
         }

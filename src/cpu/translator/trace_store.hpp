@@ -37,7 +37,7 @@ public:
     // Of an earlier machine.
     void load(CompiledTrace trace);
 
-    // What is kept longest first.
+    // What goes first comes first.
     [[nodiscard]] std::vector<Trace> all() const;
     [[nodiscard]] std::size_t bytes() const;
     // How many were added.

@@ -2,6 +2,7 @@
 
 #include "cpu/interpreter/shared.hpp"
 #include "cpu/software_vcpu.hpp"
+#include "cpu/translation_cache.hpp"
 #include "cpu/translator/host.hpp"
 #include "cpu/translator/translator.hpp"
 #include "cpu/translator/traps.hpp"
@@ -62,10 +63,12 @@ public:
         install_trap_handler();
         // For overwrite: most of the frame's stack is never touched.
         std::unique_ptr<Frame> frame(new Frame(shared_, config, bus));
-        if ((config.count > 1 || policy_.checks) && store_ == nullptr) {
+        const bool kept = config.translations != nullptr;
+        if (!kept && (config.count > 1 || policy_.checks) && store_ == nullptr) {
             store_ = std::make_unique<TraceStore>(most_bytes_of_store);
         }
-        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code), policy_, store_.get());
+        TraceStore* const store = kept ? &config.translations->store() : store_.get();
+        return std::make_unique<TranslatorVcpu>(std::move(frame), std::move(*code), policy_, store);
     }
 
 private:

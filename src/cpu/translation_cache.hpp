@@ -1,0 +1,48 @@
+// What translators have made of guest code, in a file, so that a later machine with the same code need not
+// make it again (VcpuConfig::translations). Any number of machines may have the same file.
+#pragma once
+
+#include "base/error.hpp"
+#include "base/file_descriptor.hpp"
+
+#include <memory>
+#include <string>
+
+namespace strata::cpu {
+
+namespace translator {
+class TraceStore;
+}
+
+class TranslationCache {
+public:
+    // Opens or makes the file, and takes what is in it. What is in it is executed: so it has to be the
+    // user's, and nobody else may write to it.
+    static Result<std::unique_ptr<TranslationCache>> open(const std::string& path);
+    ~TranslationCache();
+    TranslationCache(const TranslationCache&) = delete;
+    TranslationCache& operator=(const TranslationCache&) = delete;
+
+    // Why what the file holds was not taken; empty if it was.
+    [[nodiscard]] const std::string& passed_over() const { return passed_over_; }
+
+    // Puts what was made since into the file, beside what other machines have put there meanwhile. Opens
+    // nothing.
+    [[nodiscard]] Result<void> save();
+
+    // Of this machine's processors, on any engine.
+    [[nodiscard]] translator::TraceStore& store() { return *store_; }
+
+private:
+    TranslationCache(std::string path, FileDescriptor file);
+
+    // What is in the file now is put into the store. Returns why not; empty if it was.
+    [[nodiscard]] Result<std::string> take();
+
+    std::string path_;
+    FileDescriptor file_;
+    std::unique_ptr<translator::TraceStore> store_;
+    std::string passed_over_;
+};
+
+} // namespace strata::cpu
