@@ -92,9 +92,9 @@ void Cpu::look_at_events() {
 
 void Cpu::raise(x86::Vector vector, std::uint32_t error_code) { throw Fault{vector, error_code}; }
 
-void Cpu::raise_page_fault(std::uint64_t linear, std::uint32_t error_code) {
+Fault Cpu::page_fault_at(std::uint64_t linear, std::uint32_t error_code) {
     system.cr2 = linear;
-    raise(x86::Vector::page_fault, error_code);
+    return {x86::Vector::page_fault, error_code};
 }
 
 void Cpu::push(std::uint64_t value, unsigned size) {

@@ -18,6 +18,7 @@
 
 #include <array>
 #include <cstdint>
+#include <expected>
 #include <memory>
 #include <optional>
 #include <span>
@@ -141,8 +142,6 @@ public:
 
     [[noreturn]] void raise_ud() { raise(x86::Vector::invalid_opcode); }
 
-    [[noreturn]] void raise_page_fault(std::uint64_t linear, std::uint32_t error_code);
-
     // ---- memory: T is an unsigned integer of 1 to 8 bytes, or a trivially copyable 10-, 16- or 32-byte type
     // ---- The memory operand's offset within its segment (masked to the address size), and its linear
     // address.
@@ -209,6 +208,11 @@ public:
     [[nodiscard]] T load_linear(std::uint64_t address, bool implicit_supervisor = false);
     template <class T>
     void store_linear(std::uint64_t address, T value, bool implicit_supervisor = false);
+    // What an access to the page of `linear` faults with for that page's sake, CR2 being set then; nothing is
+    // thrown. Else the TLB has the page.
+    [[nodiscard]] std::optional<Fault> page_fault(std::uint64_t linear, Access access, DataView rights);
+    // Likewise of fetching the next instruction's first byte.
+    [[nodiscard]] std::optional<Fault> fetch_fault();
     // Faults as the access would, changes nothing else.
     void probe_linear(std::uint64_t address, unsigned size, Access access, bool implicit_supervisor = false);
     // Likewise at a linear address that linear() gave for the segment.
@@ -358,6 +362,8 @@ private:
         return implicit_supervisor ? Rights::supervisor : rights();
     }
 
+    // Whether the entry does for the access.
+    [[nodiscard]] bool translated(const TlbEntry& entry, std::uint64_t linear, Access access) const;
     [[nodiscard]] Translation translate_data(std::uint64_t linear, Access access, Rights rights);
     [[nodiscard]] bool alignment_checked() const;
     void check_access(std::uint64_t linear, unsigned size, Access access, unsigned segment, Rights rights);
@@ -373,8 +379,11 @@ private:
     // was not accessed yet or must not be read.
     bool fill_ahead(std::uint64_t linear, Rights rights);
     Translation enter(std::uint64_t linear, const Mapping& mapping, Access access, Rights rights);
-    [[nodiscard]] const FetchEntry&
-    fetch_page(std::uint64_t linear); // translates, with the rights to execute
+    // Translates, with the rights to execute.
+    [[nodiscard]] const FetchEntry& fetch_page(std::uint64_t linear);
+    [[nodiscard]] std::expected<const FetchEntry*, Fault> try_fetch_page(std::uint64_t linear);
+    // Sets CR2.
+    [[nodiscard]] Fault page_fault_at(std::uint64_t linear, std::uint32_t error_code);
 
     // Narrow code may run over the end of its 4 GiB: what RIP then has beyond 32 bits goes where it would
     // show.

@@ -13,9 +13,9 @@
 
 namespace strata::cpu::interpreter {
 
-namespace {
-
 void undefined(Cpu& cpu, const Insn&) { cpu.raise_ud(); }
+
+namespace {
 
 // All rows by mnemonic.
 class RowTable {

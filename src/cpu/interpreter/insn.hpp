@@ -12,6 +12,9 @@ struct Insn;
 // any guest state has changed.
 using Handler = void (*)(Cpu& cpu, const Insn& insn);
 
+// The handler of what is no instruction, and of UD0 to UD2: raises #UD.
+void undefined(Cpu& cpu, const Insn& insn);
+
 // Slots of Cpu::regs beyond the general registers, so that an address is always base + (index << scale) +
 // disp.
 inline constexpr std::uint8_t zero_slot = 16; // always reads 0

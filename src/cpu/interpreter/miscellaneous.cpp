@@ -57,8 +57,6 @@ Handler select_bound(const Decoded&, Insn& insn) {
     return insn.operand_size == 1 ? bound<std::uint16_t> : bound<std::uint32_t>;
 }
 
-void undefined(Cpu& cpu, const Insn&) { cpu.raise_ud(); }
-
 constexpr Row rows[] = {
     {ZYDIS_MNEMONIC_NOP, always<nop>},
     {ZYDIS_MNEMONIC_PAUSE, always<pause>},

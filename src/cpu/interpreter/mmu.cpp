@@ -84,9 +84,22 @@ Cpu::Translation Cpu::fill(std::uint64_t linear, Access access, Rights rights) {
     const auto result =
         walk(shared_.memory(), paging_mode(system, model()), linear, walk_access(access, rights));
     if (const auto* fault = std::get_if<WalkFault>(&result)) {
-        raise_page_fault(linear, fault->error_code);
+        throw page_fault_at(linear, fault->error_code);
     }
     return enter(linear, std::get<Mapping>(result), access, rights);
+}
+
+std::optional<Fault> Cpu::page_fault(std::uint64_t linear, Access access, Rights rights) {
+    if (translated(tlb_.data(static_cast<unsigned>(rights)).at(linear), linear, access)) {
+        return std::nullopt;
+    }
+    const auto result =
+        walk(shared_.memory(), paging_mode(system, model()), linear, walk_access(access, rights));
+    if (const auto* fault = std::get_if<WalkFault>(&result)) {
+        return page_fault_at(linear, fault->error_code);
+    }
+    enter(linear, std::get<Mapping>(result), access, rights);
+    return std::nullopt;
 }
 
 bool Cpu::fill_ahead(std::uint64_t linear, Rights rights) {
@@ -134,13 +147,17 @@ Cpu::Translation Cpu::enter(std::uint64_t linear, const Mapping& mapping, Access
     return {mapping.physical, host, slot->writable};
 }
 
-Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights rights) {
-    const TlbEntry entry = tlb_.data(static_cast<unsigned>(rights)).at(linear);
-    const bool translated = entry.read_tag == tag_of(linear);
+bool Cpu::translated(const TlbEntry& entry, std::uint64_t linear, Access access) const {
     const auto code_page = [&] { // fill() looks whether it still is one
         return (entry.physical & TlbEntry::writable) && shared_.has_code(page_of(entry.physical));
     };
-    if (translated && (access != Access::write || entry.write_tag == tag_of(linear) || code_page())) {
+    return entry.read_tag == tag_of(linear) &&
+           (access != Access::write || entry.write_tag == tag_of(linear) || code_page());
+}
+
+Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights rights) {
+    const TlbEntry entry = tlb_.data(static_cast<unsigned>(rights)).at(linear);
+    if (translated(entry, linear, access)) {
         return {page_of(entry.physical) | page_offset(linear),
                 reinterpret_cast<std::byte*>(entry.addend + linear), true};
     }
@@ -148,17 +165,37 @@ Cpu::Translation Cpu::translate_data(std::uint64_t linear, Access access, Rights
 }
 
 const FetchEntry& Cpu::fetch_page(std::uint64_t linear) {
-    const bool user = cpl_ == 3;
-    if (const FetchEntry& entry = tlb_.fetch(user, linear); entry.tag == page_of(linear)) [[likely]] {
+    if (const FetchEntry& entry = tlb_.fetch(cpl_ == 3, linear); entry.tag == page_of(linear)) [[likely]] {
         return entry;
     }
-    if (!canonical(linear)) {
-        raise_gp();
+    const auto entry = try_fetch_page(linear);
+    if (!entry) {
+        throw entry.error();
     }
+    return **entry;
+}
+
+std::optional<Fault> Cpu::fetch_fault() {
+    if (code_bytes_left() == 0) {
+        return Fault{x86::Vector::general_protection};
+    }
+    const std::uint64_t linear = code_linear();
+    if (tlb_.fetch(cpl_ == 3, linear).tag == page_of(linear)) {
+        return std::nullopt;
+    }
+    const auto entry = try_fetch_page(linear);
+    return entry ? std::nullopt : std::optional(entry.error());
+}
+
+std::expected<const FetchEntry*, Fault> Cpu::try_fetch_page(std::uint64_t linear) {
+    if (!canonical(linear)) {
+        return std::unexpected(Fault{x86::Vector::general_protection});
+    }
+    const bool user = cpl_ == 3;
     const auto result = walk(shared_.memory(), paging_mode(system, model()), linear,
                              WalkAccess{.access = Access::fetch, .user = user});
     if (const auto* fault = std::get_if<WalkFault>(&result)) {
-        raise_page_fault(linear, fault->error_code);
+        return std::unexpected(page_fault_at(linear, fault->error_code));
     }
     const auto& mapping = std::get<Mapping>(result);
     const memory::GuestPhysical physical = page_of(mapping.physical);
@@ -167,7 +204,7 @@ const FetchEntry& Cpu::fetch_page(std::uint64_t linear) {
         tlb_.filled_large(linear);
     }
     const std::byte* host = shared_.memory().host(physical, memory::page_size);
-    return tlb_.set_fetch(user, linear, {page_of(linear), physical, host, mapping.global});
+    return &tlb_.set_fetch(user, linear, {page_of(linear), physical, host, mapping.global});
 }
 
 std::optional<memory::GuestPhysical> Cpu::translate(std::uint64_t linear) const {

@@ -298,6 +298,7 @@ private:
         a.mov(a.rcx, below(layout.missed));
         a.movzx(a.ecx, a.word[fill_of(a.rcx) + offsetof(RegionFill, hopeless)]);
         a.jrcxz(worth_it);
+        a.mov(below(layout.missed), static_cast<int>(Regions::none));
         a.ret();
         a.L(worth_it);
         call_for_region(services_.walk_region);

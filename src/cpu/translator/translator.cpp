@@ -84,16 +84,20 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     if (counts) {
         translator.end_counting(site->before);
     }
-    try {
-        site->insn->handler(*cpu, *site->insn);
-        cpu->retired_ += counts ? 1 : 0;
-        // Accesses that follow in the trace trust in regions that were checked before.
-        leave |= cpu->rip() != site->next_rip || cpu->block_ended_ || native.regions.drops() != drops ||
-                 cpu->due();
-    } catch (const interpreter::Fault& fault) {
-        cpu->rip() -= site->insn->length;
-        cpu->deliver_fault(fault);
+    if (const auto fault = translator.known_fault(*site)) {
+        translator.deliver_fault(*fault, site->insn->length);
         leave = true;
+    } else {
+        try {
+            site->insn->handler(*cpu, *site->insn);
+            cpu->retired_ += counts ? 1 : 0;
+            // Accesses that follow in the trace trust in regions that were checked before.
+            leave |= cpu->rip() != site->next_rip || cpu->block_ended_ || native.regions.drops() != drops ||
+                     cpu->due();
+        } catch (const interpreter::Fault& thrown) {
+            translator.deliver_fault(thrown, site->insn->length);
+            leave = true;
+        }
     }
     if (narrow && !leave) { // else all is looked at before the next
         translator.look_at_segments();
@@ -109,6 +113,31 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     native.flags = pack_flags(cpu->flags.arithmetic());
     translator.look_at_vectors();
     return next;
+}
+
+std::optional<interpreter::Fault> Translator::known_fault(const Site& site) {
+    NativeState& native = frame_.native;
+    if (site.insn->handler == interpreter::undefined) {
+        return interpreter::Fault{x86::Vector::invalid_opcode};
+    }
+    if (native.missed == Regions::none) {
+        return std::nullopt;
+    }
+    // All that comes before this access has passed, since it was translated.
+    const RegionUse& use = native.regions.use_of(native.missed);
+    const std::uint64_t linear = native.missed_at;
+    const bool crosses = interpreter::page_of(linear) != interpreter::page_of(linear + use.last);
+    if (crosses || use.view == DataView::never || !cpu_.canonical(linear) ||
+        (use.narrow && linear >= end_of_narrow)) {
+        return std::nullopt;
+    }
+    return cpu_.page_fault(linear, use.writes ? interpreter::Access::write : interpreter::Access::read,
+                           use.view);
+}
+
+void Translator::deliver_fault(const interpreter::Fault& fault, unsigned length) {
+    cpu_.rip() -= length;
+    cpu_.deliver_fault(fault);
 }
 
 std::uint64_t Translator::grow_region(Cpu* cpu, std::uint64_t number) {
@@ -151,19 +180,15 @@ std::uint64_t Translator::walk_region(Cpu* cpu, std::uint64_t number) {
 // Where translated code goes on after an instruction that ended its block, if it can without the processor's
 // loop.
 std::uint64_t Translator::next_target() {
-    if (cpu_.stepping_ && (cpu_.other_flags & x86::flag::rf) && !cpu_.code_breakpoints_) {
-        cpu_.other_flags &= ~x86::flag::rf; // there is nothing that it could hold off
-        cpu_.look_at_controls();
-    }
-    if (cpu_.attention() || cpu_.stepping_ || cpu_.step_next_ || cpu_.sti_shadow || cpu_.movss_shadow ||
-        cpu_.code_breakpoints_ || cpu_.due() || !translates()) {
+    if (!goes_on()) {
         return leave_translated_code;
     }
-    cpu_.begin_block();
-    look_at_state();
-    JumpCache& jumps = frame_.native.jumps[static_cast<std::size_t>(cpu_.code_mode_.data)];
-    if (const std::uintptr_t target = jumps.find(cpu_.rip())) {
+    if (const std::uintptr_t target = known_target()) {
         return target;
+    }
+    if (const auto fault = cpu_.fetch_fault()) { // likely the handler is known
+        cpu_.deliver_fault(*fault);
+        return goes_on() ? std::max(known_target(), leave_translated_code) : leave_translated_code;
     }
     try {
         if (NativeBlock* native = native_of(cpu_.find_block(), false)) {
@@ -174,6 +199,23 @@ std::uint64_t Translator::next_target() {
         cpu_.deliver_fault(fault);
     }
     return leave_translated_code;
+}
+
+// Whether the next instruction may be one of translated code.
+bool Translator::goes_on() {
+    if (cpu_.stepping_ && (cpu_.other_flags & x86::flag::rf) && !cpu_.code_breakpoints_) {
+        cpu_.other_flags &= ~x86::flag::rf; // there is nothing that it could hold off
+        cpu_.look_at_controls();
+    }
+    return !cpu_.attention() && !cpu_.stepping_ && !cpu_.step_next_ && !cpu_.sti_shadow &&
+           !cpu_.movss_shadow && !cpu_.code_breakpoints_ && !cpu_.due() && translates();
+}
+
+// Of the next instruction in translated code; 0 if it is not known at once. Something new begins there.
+std::uintptr_t Translator::known_target() {
+    cpu_.begin_block();
+    look_at_state();
+    return frame_.native.jumps[static_cast<std::size_t>(cpu_.code_mode_.data)].find(cpu_.rip());
 }
 
 bool Translator::runnable(const NativeBlock& native) const {
@@ -213,6 +255,10 @@ bool Translator::execute(Block& block, Block*& next_block) {
             return true;
         }
         look_at_state();
+        if (const auto fault = cpu_.fetch_fault()) {
+            cpu_.deliver_fault(*fault);
+            return true;
+        }
         const std::uint64_t epoch = cpu_.blocks_.epoch();
         Block& next = cpu_.find_block();
         if (cpu_.blocks_.epoch() != epoch) {

@@ -52,6 +52,12 @@ private:
     static std::uint64_t grow_region(interpreter::Cpu* cpu, std::uint64_t number);
     static std::uint64_t walk_region(interpreter::Cpu* cpu, std::uint64_t number);
     [[nodiscard]] std::uint64_t next_target();
+    [[nodiscard]] bool goes_on();
+    [[nodiscard]] std::uintptr_t known_target();
+    // What the instruction is known to fault with before it is carried out: exceptions of C++ take the time
+    // of a thousand instructions.
+    [[nodiscard]] std::optional<interpreter::Fault> known_fault(const Site& site);
+    void deliver_fault(const interpreter::Fault& fault, unsigned length);
 
     [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
     [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
