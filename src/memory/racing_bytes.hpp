@@ -91,6 +91,17 @@ void in_racing_pieces(const void* guest, std::size_t size, Move move) {
     }
 }
 
+// As memset().
+[[gnu::always_inline]] inline void fill_guest(void* guest, std::uint8_t value, std::size_t size) {
+    if constexpr (!races_are_reported) {
+        std::memset(guest, value, size);
+        return;
+    }
+    for (std::size_t done = 0; done < size; ++done) {
+        store_racing(static_cast<std::uint8_t*>(guest) + done, value);
+    }
+}
+
 // As memcmp() == 0.
 [[gnu::always_inline]] inline bool guest_holds(const void* guest, std::span<const std::uint8_t> bytes) {
     if constexpr (!races_are_reported) {

@@ -64,6 +64,13 @@ TEST(Features, HaveDistinctNamesAndPlaces) {
     EXPECT_EQ(feature_name(Feature::three_d_now), "3dnow");
 }
 
+TEST(Cpuid, SaysHowManySubleavesOfFeaturesThereAre) {
+    EXPECT_EQ(cpuid(model("max"), 7, 0, {}).eax, 2U);
+    EXPECT_EQ(cpuid(model("max"), 7, 2, {}).edx, 1U << 4) << "BHI_CTRL";
+    EXPECT_EQ(cpuid(model("x86-64-v3"), 7, 0, {}).eax, 0U);
+    EXPECT_EQ(cpuid(model("x86-64-v3"), 7, 2, {}).edx, 0U);
+}
+
 TEST(Cpuid, NamesTheVendor) {
     const CpuidResult intel = cpuid(model("pentium"), 0, 0, {});
     EXPECT_EQ(text({intel.ebx, intel.edx, intel.ecx}), "GenuineIntel");

@@ -145,6 +145,7 @@ TEST_F(SystemInstructions, MsrValuesAreChecked) {
     EXPECT_EQ(read_msr(0xFE), none);
     EXPECT_EQ(pair() & 0xFF, 8U);
     EXPECT_EQ(write_msr(0x48, 1), none);
+    EXPECT_EQ(write_msr(0x48, 0x401), none) << "IBRS, BHI_DIS_S";
     EXPECT_EQ(write_msr(0x48, 0x100), gp());
     EXPECT_EQ(write_msr(0xDA0, 0x100), gp());
 }

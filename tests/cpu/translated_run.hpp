@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <functional>
 #include <gtest/gtest.h>
+#include <map>
 #include <random>
+#include <string>
 #include <xbyak/xbyak.h>
 
 namespace strata::cpu::translator {
@@ -61,10 +63,11 @@ protected:
         EXPECT_EQ(actual.rflags, expected.rflags);
         EXPECT_EQ(actual.gpr, expected.gpr);
         EXPECT_EQ(actual.system.cr2, expected.system.cr2);
+        EXPECT_TRUE(actual.system.segments == expected.system.segments);
         EXPECT_TRUE(std::ranges::equal(ram(*memory), ram(*reference.memory)));
         EXPECT_EQ(bus.mmio_writes, reference.bus.mmio_writes);
         for (const auto& [name, count] : exits(*vcpu)) {
-            evicted_ = name == "traces-evicted" ? count : evicted_;
+            counts_[std::string(name)] = count;
         }
     }
 
@@ -74,9 +77,9 @@ protected:
 
     std::uint64_t& operator[](x86::Register number) { return registers_[number]; }
 
-    std::function<void(TestCpu&)> prepare_; // memory, before it runs
-    std::uint64_t evicted_ = 0;             // traces, in the last run
-    bool own_stack_ = false;                // else rSP is at the fixture's stack
+    std::function<void(TestCpu&)> prepare_;       // memory, before it runs
+    std::map<std::string, std::uint64_t> counts_; // of the last run, as `strata inspect --engine` names them
+    bool own_stack_ = false;                      // else rSP is at the fixture's stack
     std::mt19937_64 random_{7};
     std::array<std::uint64_t, 16> registers_{};
 };

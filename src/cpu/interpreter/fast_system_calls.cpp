@@ -1,5 +1,7 @@
 // SYSCALL, SYSRET, SYSENTER, SYSEXIT. SDM volume 2; APM volume 3 (AMD's own forms, which exist outside 64-bit
 // mode too). All set flat segments without reading descriptors.
+#include "cpu/interpreter/fast_system_calls.hpp"
+
 #include "cpu/interpreter/system_rows.hpp"
 #include "cpu/interpreter/transfers.hpp"
 
@@ -28,10 +30,14 @@ Segment flat_stack(std::uint16_t selector, unsigned privilege) {
     return {.selector = selector, .base = 0, .limit = 0xFFFF'FFFF, .attributes = attributes};
 }
 
-void enter(Cpu& cpu, std::uint16_t code_selector, std::uint16_t stack_selector, unsigned privilege,
-           bool is_64bit, std::uint64_t target) {
-    cpu.system.segments[x86::ss] = flat_stack(stack_selector, privilege);
-    transfer(cpu, flat_code(code_selector, privilege, is_64bit), target, privilege);
+void enter(Cpu& cpu, const CodeAndStack& segments, unsigned privilege, std::uint64_t target) {
+    cpu.system.segments[x86::ss] = segments.stack;
+    transfer(cpu, segments.code, target, privilege);
+}
+
+CodeAndStack flat(std::uint16_t code_selector, std::uint16_t stack_selector, unsigned privilege,
+                  bool is_64bit) {
+    return {flat_code(code_selector, privilege, is_64bit), flat_stack(stack_selector, privilege)};
 }
 
 std::uint16_t selector_at(std::uint64_t msr, unsigned shift, unsigned added) {
@@ -48,22 +54,30 @@ void require_syscall(Cpu& cpu) {
 
 constexpr unsigned star_call = 32, star_return = 48; // where STAR holds the selectors
 
+CodeAndStack call_segments(std::uint64_t star, bool is_64bit) {
+    const auto code = x86::with_rpl(selector_at(star, star_call, 0), 0);
+    return flat(code, selector_at(code, 0, 8), 0, is_64bit);
+}
+
+CodeAndStack return_segments(std::uint64_t star, bool is_64bit) {
+    return flat(x86::with_rpl(selector_at(star, star_return, is_64bit ? 16 : 0), 3),
+                x86::with_rpl(selector_at(star, star_return, 8), 3), 3, is_64bit);
+}
+
 void call_in_long_mode(Cpu& cpu) {
     const bool from_64bit = cpu.code64();
     cpu.regs[x86::rcx] = cpu.rip();
     cpu.regs[x86::r11] = cpu.rflags() & ~flag::rf;
     const std::uint64_t flags = cpu.rflags() & ~(cpu.system.fmask | flag::rf);
-    const auto code = x86::with_rpl(selector_at(cpu.system.star, star_call, 0), 0);
-    enter(cpu, code, selector_at(code, 0, 8), 0, true, from_64bit ? cpu.system.lstar : cpu.system.cstar);
+    enter(cpu, call_segments(cpu.system.star, true), 0, from_64bit ? cpu.system.lstar : cpu.system.cstar);
     cpu.set_rflags(flags);
 }
 
 void call_in_legacy_mode(Cpu& cpu) {
     cpu.set_reg<std::uint32_t>(x86::rcx, static_cast<std::uint32_t>(cpu.rip()));
     const std::uint64_t flags = cpu.rflags() & ~(flag::vm | flag::if_ | flag::rf);
-    const auto code = x86::with_rpl(selector_at(cpu.system.star, star_call, 0), 0);
     cpu.other_flags &= ~flag::vm;
-    enter(cpu, code, selector_at(code, 0, 8), 0, false, cpu.system.star & 0xFFFF'FFFF);
+    enter(cpu, call_segments(cpu.system.star, false), 0, cpu.system.star & 0xFFFF'FFFF);
     cpu.set_rflags(flags);
 }
 
@@ -88,12 +102,8 @@ void system_return(Cpu& cpu, const Insn&) {
         cpu.raise_gp(0); // AMD faults in the program instead, after the return
     }
     const bool long_mode = cpu.long_mode();
-    constexpr std::uint64_t restored = flag::arithmetic | flag::tf | flag::if_ | flag::df | flag::iopl |
-                                       flag::nt | flag::ac | flag::vif | flag::vip | flag::id;
-    const std::uint64_t flags = long_mode ? cpu.regs[x86::r11] & restored : cpu.rflags() | flag::if_;
-    const auto code = x86::with_rpl(selector_at(cpu.system.star, star_return, wide ? 16 : 0), 3);
-    const auto stack = x86::with_rpl(selector_at(cpu.system.star, star_return, 8), 3);
-    enter(cpu, code, stack, 3, wide, target);
+    const std::uint64_t flags = long_mode ? cpu.regs[x86::r11] & sysret_flags : cpu.rflags() | flag::if_;
+    enter(cpu, return_segments(cpu.system.star, wide), 3, target);
     cpu.set_rflags(flags);
 }
 
@@ -116,7 +126,7 @@ void system_enter(Cpu& cpu, const Insn&) {
     const std::uint64_t flags = cpu.rflags() & ~(flag::vm | flag::if_ | flag::rf);
     const auto code = x86::with_rpl(static_cast<std::uint16_t>(cpu.system.sysenter_cs), 0);
     cpu.other_flags &= ~flag::vm;
-    enter(cpu, code, selector_at(code, 0, 8), 0, wide, cpu.system.sysenter_eip & mask);
+    enter(cpu, flat(code, selector_at(code, 0, 8), 0, wide), 0, cpu.system.sysenter_eip & mask);
     cpu.regs[x86::rsp] = cpu.system.sysenter_esp & mask;
     cpu.set_rflags(flags);
 }
@@ -131,8 +141,10 @@ void system_exit(Cpu& cpu, const Insn&) {
         cpu.raise_gp(0);
     }
     const std::uint64_t base = cpu.system.sysenter_cs;
-    enter(cpu, x86::with_rpl(selector_at(base, 0, wide ? 32 : 16), 3),
-          x86::with_rpl(selector_at(base, 0, wide ? 40 : 24), 3), 3, wide, target);
+    enter(cpu,
+          flat(x86::with_rpl(selector_at(base, 0, wide ? 32 : 16), 3),
+               x86::with_rpl(selector_at(base, 0, wide ? 40 : 24), 3), 3, wide),
+          3, target);
     cpu.regs[x86::rsp] = stack;
 }
 
@@ -149,6 +161,10 @@ constexpr Row rows[] = {
 };
 
 } // namespace
+
+CodeAndStack syscall_segments(std::uint64_t star) { return call_segments(star, true); }
+
+CodeAndStack sysret_segments(std::uint64_t star) { return return_segments(star, true); }
 
 Rows fast_call_rows() { return rows; }
 

@@ -172,6 +172,15 @@ void write_xss(Cpu& cpu, std::uint32_t, std::uint64_t value) {
     }
 }
 
+// IBRS and, where there is BHI_CTRL, BHI_DIS_S: nothing is predicted that they would change.
+void write_speculation_control(Cpu& cpu, std::uint32_t, std::uint64_t value) {
+    const std::uint64_t bhi_dis_s = cpu.model().has(Feature::bhi_ctrl) ? bit(10) : 0;
+    if ((value & ~(bit(0) | bhi_dis_s)) != 0) {
+        cpu.raise_gp(0);
+    }
+    cpu.system.spec_ctrl = value;
+}
+
 // IBPB (and, with SSBD, nothing else): there are no predictions to forget.
 void write_prediction_command(Cpu& cpu, std::uint32_t, std::uint64_t value) {
     if ((value & ~std::uint64_t{1}) != 0) {
@@ -203,7 +212,7 @@ constexpr Msr msrs[] = {
     constant<0>(0x17, Feature::mca), // PLATFORM_ID
     constant<feature_control_locked>(0x3A, Feature::lm),
     {0x3B, 1, Feature::tsc_adjust, read_field<&S::tsc_adjust>, write_tsc_adjust},
-    plain<&S::spec_ctrl, 1>(0x48, Feature::spec_ctrl),
+    {0x48, 1, Feature::spec_ctrl, read_field<&S::spec_ctrl>, write_speculation_control},
     {0x49, 1, Feature::spec_ctrl, read_nothing, write_prediction_command},
     {0x79, 1, Feature::mca, read_nothing, ignore_write}, // BIOS_UPDT_TRIG
     {0x8B, 1, Feature::mca, read_constant<microcode_revision>, ignore_write},

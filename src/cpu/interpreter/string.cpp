@@ -81,6 +81,19 @@ void fill_past_caches(std::span<std::byte> to, T value) {
     _mm_sfence();
 }
 
+// `to` holds whole elements.
+template <class T>
+void fill(std::span<std::byte> to, T value) {
+    const auto first = static_cast<std::uint8_t>(value);
+    if (value == static_cast<T>(first * (static_cast<T>(~T{0}) / 0xFF))) { // as kernels clear pages, by bytes
+        memory::fill_guest(to.data(), first, to.size());
+        return;
+    }
+    for (std::size_t at = 0; at < to.size(); at += sizeof(T)) {
+        store_host(reinterpret_cast<std::uintptr_t>(to.data() + at), value);
+    }
+}
+
 // Each operation has one(), a single element, and many(), as many of `count` elements as can be done directly
 // (0: do one). Comparisons stop behind the element that ends a repetition.
 
@@ -133,9 +146,7 @@ struct Stos {
         if (count >= least_streamed / sizeof(T)) {
             fill_past_caches(to.first(done * sizeof(T)), value);
         } else {
-            for (std::uint64_t i = 0; i < done; ++i) {
-                store_host(reinterpret_cast<std::uintptr_t>(to.data() + i * sizeof(T)), value);
-            }
+            fill(to.first(done * sizeof(T)), value);
         }
         advance<A>(cpu, x86::rdi, done * sizeof(T));
         return done;

@@ -63,7 +63,7 @@ unsigned physical_address_bits(const System& system) {
 std::uint32_t subleaves(std::uint32_t leaf, const x86::Model& model) {
     switch (leaf) {
     case 0x4: return static_cast<std::uint32_t>(model.caches.size()) + 1;
-    case 0x7: return 1;
+    case 0x7: return 3;
     case 0xB: return 3;
     case 0xD: return 3;
     default: return 0;

@@ -98,15 +98,15 @@ void BlockCompiler::translate(const TraceInstruction& instruction) {
     if (decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == word() * 8) {
         lea(decoded);
     } else if (!copy(decoded)) {
-        interpret();
+        interpret(stub_for(decoded));
     }
 }
 
-void BlockCompiler::interpret() {
+void BlockCompiler::interpret(const std::uint8_t* stub) {
     return_flag();
     leave_map();
     a.address(a.r14, Relocation::Kind::site, site_);
-    a.call(stubs_.interpret);
+    a.call(stub);
     enter_map();
     vectors_loaded_ = false;
     std::ranges::fill(shared_, Checked{});

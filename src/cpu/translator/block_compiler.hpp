@@ -51,7 +51,12 @@ private:
     void translate(const TraceInstruction& instruction);
     [[nodiscard]] bool control_transfer(const Decoded& decoded);
     [[nodiscard]] bool stack_instruction(const Decoded& decoded);
-    void interpret();                                // leave it to the interpreter
+
+    void interpret() { interpret(stubs_.interpret); } // leave it to the interpreter
+
+    void interpret(const std::uint8_t* stub);
+    // What carries out an instruction that is not translated.
+    [[nodiscard]] const std::uint8_t* stub_for(const Decoded& decoded) const;
     [[nodiscard]] bool copy(const Decoded& decoded); // rewrite.cpp
     [[nodiscard]] std::optional<std::size_t> operand_in_place(const Decoded& decoded,
                                                               const ZydisEncoderRequest& request) const;

@@ -140,7 +140,8 @@ bool HostStep::call(HostState& state) {
         throw Wrong{"calls no stub as it wants to be called"};
     }
     const Stubs& stubs = code_.stubs;
-    if (stub == stubs.interpret || stub == stubs.interpret_with_vectors) {
+    if (stub == stubs.interpret || stub == stubs.interpret_with_vectors || stub == stubs.system_call ||
+        stub == stubs.system_return) {
         const auto* site = reinterpret_cast<const Site*>(*argument);
         interpreted(state, site);
         forget_scratch(state);

@@ -53,6 +53,17 @@ StateLayout::StateLayout(Frame& frame) {
     borrowed = at(native.borrowed);
     minus_one = at(native.minus_one);
     minus_two = at(native.minus_two);
+    cpl = at(cpu.cpl_);
+    user_mode = at(cpu.code_mode_.user);
+    code_segment = at(cpu.system.segments[x86::cs]);
+    lstar = at(cpu.system.lstar);
+    fast_calls = at(native.system_calls.calls);
+    fast_returns = at(native.system_calls.returns);
+    fast_kept_flags = at(native.system_calls.kept_flags);
+    fast_supervisor = at(native.system_calls.supervisor);
+    fast_user = at(native.system_calls.user);
+    fast_other_flags = at(native.system_calls.other_flags);
+    fast_upper_half = at(native.system_calls.upper_half);
     if (cpu.config().time != nullptr) {
         remaining = at(native.remaining);
     }

@@ -47,6 +47,9 @@ struct StateLayout {
     int all_but_if, all_but_interrupt, arithmetic_flags, upper_half;
     int host_rsp, entry, resume, exit_link, target, operand, index_mask, page_mask, jump_mask;
     int vectors_in_memory, vectors_unusable, flags, borrowed, minus_one, minus_two;
+    int cpl, user_mode, code_segment, lstar; // user_mode: CodeMode::user
+    int fast_calls, fast_returns, fast_kept_flags, fast_supervisor, fast_user, fast_other_flags,
+        fast_upper_half;
     std::optional<int> remaining; // empty if instructions are not counted
     int missed, missed_at, regions, fills, filled, filled_end, list_bits, both_lists, sign;
     std::array<int, 2> scratch, limited;

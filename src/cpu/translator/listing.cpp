@@ -26,6 +26,8 @@ public:
     Disassembly(const StateNames& names, const Stubs& stubs, std::span<const std::uint8_t* const> starts)
         : names_(names), starts_(starts) {
         stubs_[stubs.interpret] = "interpret";
+        stubs_[stubs.system_call] = "system_call";
+        stubs_[stubs.system_return] = "system_return";
         stubs_[stubs.load_vectors] = "load_vectors";
         ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
         ZydisFormatterInit(&formatter_, ZYDIS_FORMATTER_STYLE_INTEL);

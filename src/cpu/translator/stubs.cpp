@@ -43,6 +43,7 @@ public:
         emit_grow_region();
         stubs.walk_region = begin();
         emit_walk_region();
+        emit_fast_calls(a, {stubs.interpret, stubs.leave}, stubs);
         return stubs;
     }
 

@@ -17,6 +17,9 @@ struct Stubs {
     // elsewhere in translated code, or leaves.
     const std::uint8_t* interpret = nullptr;
     const std::uint8_t* interpret_with_vectors = nullptr; // and has the vector registers loaded after
+    // Called as `interpret` is, for SYSCALL in 64-bit user code and SYSRETQ (fast_system_calls.cpp).
+    const std::uint8_t* system_call = nullptr;
+    const std::uint8_t* system_return = nullptr;
     // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction. Where
     // instructions are counted, R15 = minus those of the trace that come before it.
     const std::uint8_t* load_vectors = nullptr;
@@ -43,6 +46,14 @@ struct Services {
 };
 
 inline constexpr std::uint64_t go_on_behind = 0, leave_translated_code = 1;
+
+// Where the stubs of fast_system_calls.cpp go on: as a call of Stubs::interpret does; out of translated code.
+struct FastCallExits {
+    const std::uint8_t* interpret;
+    const std::uint8_t* leave;
+};
+
+void emit_fast_calls(Assembler& assembler, const FastCallExits& exits, Stubs& stubs);
 
 [[nodiscard]] Stubs emit_stubs(Assembler& assembler, const Services& services);
 

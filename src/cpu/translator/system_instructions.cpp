@@ -38,6 +38,18 @@ bool BlockCompiler::system_instruction(const Decoded& decoded) {
     return done;
 }
 
+const std::uint8_t* BlockCompiler::stub_for(const Decoded& decoded) const {
+    if (native_.narrow || layout.remaining) {
+        return stubs_.interpret;
+    }
+    switch (decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_SYSCALL: return view_ == DataView::user ? stubs_.system_call : stubs_.interpret;
+    case ZYDIS_MNEMONIC_SYSRET:
+        return !native_.user && decoded.info.operand_width == 64 ? stubs_.system_return : stubs_.interpret;
+    default: return stubs_.interpret;
+    }
+}
+
 // Bits that PEXT takes out and PDEP puts back are those of the mask; no flag changes.
 void BlockCompiler::clear_bits(int state, int kept_bits) {
     a.mov(a.r14, a.state(state));

@@ -82,7 +82,7 @@ private:
 
 // Translating an instruction costs about as much as interpreting it a hundred times, and what runs that often
 // may never run again: of 30 to 1600, a system starts fastest with 200.
-constexpr Policy usual{.runs_before_translation = 200,
+constexpr Policy usual{.runs_before_translation = 100,
                        .runs_before_reuse = 16,
                        .decoded_bytes = interpreter::BlockCache::usual_bytes,
                        .keeps_all = false,

@@ -80,6 +80,15 @@ CpuidResult cache_leaf(const Model& model, std::uint32_t subleaf, const CpuidCon
     return result;
 }
 
+// Leaf 7, whose first subleaf says which is the last.
+CpuidResult structured_features(const Model& model, std::uint32_t subleaf) {
+    CpuidResult result = feature_bits(model, 7, subleaf);
+    if (subleaf == 0) {
+        result.eax = model.has(Feature::bhi_ctrl) ? 2 : 0;
+    }
+    return result;
+}
+
 // Leaf 0BH: every processor is a core of its own, all in one package.
 CpuidResult topology_leaf(std::uint32_t subleaf, const CpuidContext& context) {
     constexpr std::uint32_t smt = 1, core = 2;
@@ -142,6 +151,7 @@ CpuidResult basic_leaf(const Model& model, std::uint32_t leaf, std::uint32_t sub
         return {model.cache_descriptors[0], model.cache_descriptors[1], model.cache_descriptors[2],
                 model.cache_descriptors[3]};
     case 4: return cache_leaf(model, subleaf, context);
+    case 7: return structured_features(model, subleaf);
     case 0xB: return model.has(Feature::x2apic) ? topology_leaf(subleaf, context) : CpuidResult{};
     case 0xD: return xsave_leaf(model, subleaf, context);
     case 0x15: return tsc_leaf(context);

@@ -72,6 +72,7 @@ constexpr std::array<FeatureInfo, feature_count> table{{
     {F::fsrm, "fsrm", 7, 0, edx, 4},
     {F::spec_ctrl, "spec_ctrl", 7, 0, edx, 26},
     {F::arch_capabilities, "arch_capabilities", 7, 0, edx, 29},
+    {F::bhi_ctrl, "bhi_ctrl", 7, 2, edx, 4},
     {F::xsaveopt, "xsaveopt", 0xD, 1, eax, 0},
     {F::xsavec, "xsavec", 0xD, 1, eax, 1},
     {F::xsaves, "xsaves", 0xD, 1, eax, 3},

@@ -73,6 +73,7 @@ enum class Feature : std::uint8_t {
     fsrm,
     spec_ctrl,
     arch_capabilities,
+    bhi_ctrl, // SPEC_CTRL.BHI_DIS_S
     xsaveopt,
     xsavec,
     xsaves,

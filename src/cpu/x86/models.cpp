@@ -55,9 +55,11 @@ constexpr FeatureSet x86_64_v3_features = x86_64_v2_features.with(
      F::rdseed,  F::fsgsbase, F::invpcid, F::smep,     F::smap,      F::erms,
      F::pdpe1gb, F::umip,     F::rdpid,   F::adx,      F::pclmulqdq, F::three_d_now_prefetch});
 
+// BHI_CTRL spares kernels a loop of a hundred instructions in each system call, which they take for needed
+// whatever ARCH_CAPABILITIES says of BHI.
 constexpr FeatureSet max_features =
     x86_64_v3_features.with({F::xsavec, F::xsaves, F::xgetbv1, F::sha_ni, F::clflushopt, F::fsrm, F::mmxext,
-                             F::three_d_now, F::three_d_now_ext});
+                             F::three_d_now, F::three_d_now_ext, F::bhi_ctrl});
 
 // ---- caches ----
 
