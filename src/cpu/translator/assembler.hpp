@@ -2,11 +2,14 @@
 // and notes of what is another value elsewhere.
 #pragma once
 
+#include "cpu/translator/label.hpp"
 #include "cpu/translator/layout.hpp"
 #include "cpu/translator/register_map.hpp"
 #include "cpu/translator/relocation.hpp"
 
+#include <cstring>
 #include <optional>
+#include <utility>
 #include <vector>
 #include <xbyak/xbyak.h>
 
@@ -49,6 +52,62 @@ public:
 
     [[nodiscard]] std::uint8_t* here() { return const_cast<std::uint8_t*>(getCurr()); }
 
+    // ---- labels ----
+
+    void L(Label& label) {
+        label.at_ = here();
+        for (std::uint8_t* at = std::exchange(label.last_near_, nullptr); at != nullptr;) {
+            std::uint32_t before = 0;
+            std::memcpy(&before, at, sizeof before);
+            const auto distance = static_cast<std::int32_t>(label.at_ - (at + 4));
+            std::memcpy(at, &distance, sizeof distance);
+            at = before == 0 ? nullptr : at - before;
+        }
+        for (std::uint8_t* at = std::exchange(label.last_short_, nullptr); at != nullptr;) {
+            const std::uint8_t before = *at;
+            *at = short_distance(at, label);
+            at = before == 0 ? nullptr : at - before;
+        }
+    }
+
+    using Xbyak::CodeGenerator::call, Xbyak::CodeGenerator::jmp;
+
+    // T_AUTO: short if the label is near already, or unknown.
+    void jmp(Label& label, LabelType type = T_AUTO) {
+        if (is_short(label, type)) {
+            db(0xEB);
+            short_jump(label);
+        } else {
+            db(0xE9);
+            near_jump(label);
+        }
+    }
+
+    // If the condition holds that opcodes have by that number.
+    void jump_if(unsigned condition, Label& label, LabelType type = T_AUTO) {
+        if (is_short(label, type)) {
+            db(0x70 | static_cast<int>(condition));
+            short_jump(label);
+        } else {
+            db(0x0F);
+            db(0x80 | static_cast<int>(condition));
+            near_jump(label);
+        }
+    }
+
+    void jo(Label& label, LabelType type = T_AUTO) { jump_if(0, label, type); }
+
+    void jc(Label& label, LabelType type = T_AUTO) { jump_if(2, label, type); }
+
+    void je(Label& label, LabelType type = T_AUTO) { jump_if(4, label, type); }
+
+    void jne(Label& label, LabelType type = T_AUTO) { jump_if(5, label, type); }
+
+    void jrcxz(Label& label) {
+        db(0xE3);
+        short_jump(label);
+    }
+
     // ---- what is another value elsewhere ----
 
     // From here on, notes go to `notes`; null: nowhere.
@@ -74,8 +133,6 @@ public:
             note(Relocation::Kind::region, static_cast<std::uint64_t>(distance));
         }
     }
-
-    using Xbyak::CodeGenerator::call, Xbyak::CodeGenerator::jmp;
 
     void call(const std::uint8_t* stub) {
         call(static_cast<const void*>(stub));
@@ -108,6 +165,46 @@ public:
     }
 
 private:
+    // From behind the 8-bit distance at `at`.
+    static std::uint8_t short_distance(const std::uint8_t* at, const Label& label) {
+        const std::ptrdiff_t distance = label.at_ - (at + 1);
+        if (distance != static_cast<std::int8_t>(distance)) {
+            throw Xbyak::Error(Xbyak::ERR_LABEL_IS_TOO_FAR);
+        }
+        return static_cast<std::uint8_t>(distance);
+    }
+
+    // Whether a jump that is emitted now reaches the label by 8 bits.
+    [[nodiscard]] bool is_short(const Label& label, LabelType type) {
+        constexpr int bytes = 2;
+        return type != T_NEAR && (label.at_ == nullptr || here() + bytes - label.at_ <= 128);
+    }
+
+    void short_jump(Label& label) {
+        std::uint8_t* const at = here();
+        db(0);
+        if (label.at_ != nullptr) {
+            *at = short_distance(at, label);
+            return;
+        }
+        const std::ptrdiff_t before = label.last_short_ == nullptr ? 0 : at - label.last_short_;
+        if (before > 127) {
+            throw Xbyak::Error(Xbyak::ERR_LABEL_IS_TOO_FAR);
+        }
+        *at = static_cast<std::uint8_t>(before);
+        label.last_short_ = at;
+    }
+
+    void near_jump(Label& label) {
+        std::uint8_t* const at = here();
+        if (label.at_ != nullptr) {
+            dd(static_cast<std::uint32_t>(label.at_ - (at + 4)));
+            return;
+        }
+        dd(label.last_near_ == nullptr ? 0 : static_cast<std::uint32_t>(at - label.last_near_));
+        label.last_near_ = at;
+    }
+
     const StateLayout& layout_;
     const RegisterMap* map_ = &usual_registers;
     std::vector<Note>* notes_ = nullptr;

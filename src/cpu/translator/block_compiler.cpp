@@ -4,7 +4,6 @@
 
 namespace strata::cpu::translator {
 
-using Xbyak::Label;
 using Xbyak::Reg64;
 
 namespace {
@@ -20,6 +19,7 @@ bool does_nothing(const ZydisDecodedInstruction& info) {
 void BlockCompiler::compile(const Trace& trace) {
     rest_ = trace.instructions();
     round_ = trace.round();
+    repeats_ = round_ < rest_.size();
     sharing_.plan(rest_);
     shared_.assign(sharing_.groups().size(), {});
     native_.insns.reserve(rest_.size());
@@ -46,12 +46,9 @@ void BlockCompiler::compile(const Trace& trace) {
         instruction(rest_.front());
     }
     starts_.push_back(a.here());
-    for (std::size_t i = 0; i < later_.size(); ++i) { // each may add more
-        const auto emit = std::move(later_[i]);
-        emit();
-    }
+    late_.emit();
     for (const auto& [instruction, label] : trap_labels_) {
-        traps_.push_back({instruction, label->getAddress()});
+        traps_.push_back({instruction, label->address()});
     }
 }
 
@@ -76,7 +73,7 @@ void BlockCompiler::instruction(const TraceInstruction& instruction) {
     if (effects.overwrites.has(borrowed_)) {
         borrowed_ = Borrowed::nothing;
     }
-    if (resume_) {
+    if (resume_ != nullptr) {
         resume_->in_r14 = in_r14_;
         a.L(resume_->label);
     }
@@ -114,9 +111,9 @@ void BlockCompiler::interpret(const std::uint8_t* stub) {
 }
 
 Label& BlockCompiler::slow_path() {
-    if (!slow_) {
-        slow_ = std::make_shared<Label>();
-        resume_ = std::make_shared<Resumption>();
+    if (slow_ == nullptr) {
+        slow_ = &late_.make<Label>();
+        resume_ = &late_.make<Resumption>();
         later([this, site = site_, slow = slow_, resume = resume_, vectors = vectors_loaded_,
                borrowed = borrowed_] {
             a.L(*slow);

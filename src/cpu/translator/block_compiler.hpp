@@ -7,15 +7,14 @@
 #include "cpu/translator/assembler.hpp"
 #include "cpu/translator/effective_address.hpp"
 #include "cpu/translator/flags.hpp"
+#include "cpu/translator/late_code.hpp"
 #include "cpu/translator/native_block.hpp"
 #include "cpu/translator/sharing.hpp"
 #include "cpu/translator/stubs.hpp"
 #include "cpu/x86/model.hpp"
 
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <tuple>
@@ -86,8 +85,8 @@ private:
     [[nodiscard]] RegionUse* new_region(unsigned size, bool writes);
     // Checks the use's bytes from address + low on: R14 is the addend. `failed` emits what follows if neither
     // the region nor the TLB has them, and may go on at its label.
-    void check_region(const EffectiveAddress& address, std::int64_t low, const RegionUse& use,
-                      std::function<void(const Xbyak::Label& hit)> failed);
+    template <class Failed>
+    void check_region(const EffectiveAddress& address, std::int64_t low, const RegionUse& use, Failed failed);
 
     // A group of accesses that has been checked.
     struct Checked {
@@ -138,7 +137,7 @@ private:
     [[nodiscard]] bool vectors_at_start(const Trace& trace) const;
 
     // ---- leading on (control_flow.cpp) ----
-    std::uint8_t* compare_page(std::uint64_t linear, std::uint32_t id, const Xbyak::Label& same);
+    std::uint8_t* compare_page(std::uint64_t linear, std::uint32_t id, Label& same);
     void emit_entry();
     [[nodiscard]] bool goes_round(std::uint64_t target) const;
     void jump_to(std::uint64_t target);
@@ -156,7 +155,7 @@ private:
     void push_constant(std::uint64_t value);
     void push_return();
     void poll_now();
-    void find_target(const Xbyak::Label& miss);
+    void find_target(Label& miss);
 
     [[nodiscard]] std::size_t index() const { return native_.sites.size() - 1; } // of the instruction
 
@@ -175,10 +174,13 @@ private:
     }
 
     // Code that is seldom run goes behind the block.
-    void later(std::function<void()> emit) { later_.push_back(std::move(emit)); }
+    template <class Emit>
+    void later(Emit emit) {
+        late_.add(std::move(emit));
+    }
 
     // Where the interpreter carries out the current instruction; translated code goes on behind it.
-    Xbyak::Label& slow_path();
+    Label& slow_path();
     void leave_in_front();
 
     Assembler& a;
@@ -202,21 +204,22 @@ private:
 
     // An access within a round: its instruction, which of that one's it is, what it covers and how.
     using AccessPlace = std::tuple<std::size_t, unsigned, unsigned, bool>;
-    std::map<AccessPlace, RegionUse*> region_of_;
-    std::size_t pointers_ = 0; // how many are kept
-    int in_r14_ = 0;           // what of the state R14 holds: an addend or a pointer; 0: neither
-    Xbyak::Label head_, head_with_vectors_;
-    std::vector<std::function<void()>> later_;
+    std::map<AccessPlace, RegionUse*> region_of_; // if it repeats_
+    bool repeats_ = false;                        // some rounds
+    std::size_t pointers_ = 0;                    // how many are kept
+    int in_r14_ = 0; // what of the state R14 holds: an addend or a pointer; 0: neither
+    Label head_, head_with_vectors_;
+    LateCode late_;
 
     // Where translated code goes on behind the slow path, and what R14 holds there.
     struct Resumption {
-        Xbyak::Label label;
+        Label label;
         int in_r14 = 0;
     };
 
-    std::shared_ptr<Xbyak::Label> slow_; // of the current instruction, once it needs them
-    std::shared_ptr<Resumption> resume_;
-    std::vector<std::pair<const std::uint8_t*, std::shared_ptr<Xbyak::Label>>> trap_labels_;
+    Label* slow_ = nullptr; // of the current instruction, once it needs them
+    Resumption* resume_ = nullptr;
+    std::vector<std::pair<const std::uint8_t*, const Label*>> trap_labels_;
     std::vector<Trap> traps_;
     std::vector<const std::uint8_t*> starts_;
 };

@@ -3,7 +3,6 @@
 
 namespace strata::cpu::translator {
 
-using Xbyak::Label;
 using Xbyak::Reg64;
 using Xbyak::RegExp;
 
@@ -196,7 +195,7 @@ void BlockCompiler::emit_link_here(Link& link, std::size_t executed) {
 
 // Goes to `same` if the page of `linear` is where it was when it had the id that is patched into the last
 // four bytes before the jump. Uses rCX.
-std::uint8_t* BlockCompiler::compare_page(std::uint64_t linear, std::uint32_t id, const Label& same) {
+std::uint8_t* BlockCompiler::compare_page(std::uint64_t linear, std::uint32_t id, Label& same) {
     a.mov(a.ecx, a.state32(layout.fetch_id(native_.user, linear)));
     a.note(Relocation::Kind::fetch_id, linear);
     a.lea(a.ecx, a.ptr[a.rcx + 0x7FFF'FFFF]); // so that the assembler leaves room for any
@@ -221,7 +220,7 @@ void BlockCompiler::emit_entry() {
 // A jump that the translator directs to the target's code. Into another page it looks at that page's id.
 void BlockCompiler::emit_link(std::uint64_t target, std::size_t executed) {
     Link& link = make_link(target);
-    const auto exit = std::make_shared<Label>();
+    Label* const exit = &late_.make<Label>();
     count(executed);
     leave_map();
     if (!same_page(target, native_.linear)) {
@@ -268,16 +267,6 @@ namespace {
 
 constexpr unsigned opposite = 1; // of a condition
 
-// Jcc with a 32-bit distance.
-void jump_if(Assembler& a, unsigned condition, const Label& label) {
-    using Jump = void (Assembler::*)(const Label&, Xbyak::CodeGenerator::LabelType);
-    static constexpr std::array<Jump, 16> jumps{
-        &Assembler::jo,  &Assembler::jno, &Assembler::jb,  &Assembler::jae, &Assembler::je, &Assembler::jne,
-        &Assembler::jbe, &Assembler::ja,  &Assembler::js,  &Assembler::jns, &Assembler::jp, &Assembler::jnp,
-        &Assembler::jl,  &Assembler::jge, &Assembler::jle, &Assembler::jg};
-    (a.*jumps[condition])(label, Assembler::T_NEAR);
-}
-
 } // namespace
 
 void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
@@ -292,11 +281,11 @@ void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
         return_flag();
         if (layout.remaining) {
             Label done;
-            jump_if(a, condition ^ opposite, done);
+            a.jump_if(condition ^ opposite, done, Assembler::T_NEAR);
             go_round();
             a.L(done);
         } else {
-            jump_if(a, condition, vectors_loaded_ ? head_with_vectors_ : head_);
+            a.jump_if(condition, vectors_loaded_ ? head_with_vectors_ : head_, Assembler::T_NEAR);
         }
     } else {
         leave_if(condition, taken);
@@ -307,8 +296,8 @@ void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
 }
 
 void BlockCompiler::leave_if(unsigned condition, std::uint64_t taken) {
-    const auto label = std::make_shared<Label>();
-    jump_if(a, condition, *label);
+    Label* const label = &late_.make<Label>();
+    a.jump_if(condition, *label, Assembler::T_NEAR);
     if (same_page(taken, native_.linear) && borrowed_ == Borrowed::nothing && map_.exchanges().empty() &&
         !layout.remaining) {
         Link& link = make_link(taken);
@@ -345,7 +334,7 @@ void BlockCompiler::poll_now() {
     Label nothing;
     a.mov(a.ecx, a.state32(layout.pending_signals));
     a.jrcxz(nothing);
-    const auto out = std::make_shared<Label>(), back = std::make_shared<Label>();
+    Label *const out = &late_.make<Label>(), *const back = &late_.make<Label>();
     a.jmp(*out, Assembler::T_NEAR);
     a.L(nothing);
     a.L(*back);
@@ -368,7 +357,7 @@ void BlockCompiler::poll_now() {
 // ---- to addresses that are found out ----
 
 // From the linear address in rCX to its code in R15, or to `miss`.
-void BlockCompiler::find_target(const Label& miss) {
+void BlockCompiler::find_target(Label& miss) {
     Label hit;
     in_r14_ = 0;
     a.pext(a.r14, a.rcx, a.state(layout.jump_mask));

@@ -7,8 +7,6 @@
 
 namespace strata::cpu::translator {
 
-using Xbyak::Label;
-
 // ---- in translated code ----
 
 // Leaves in front of the trace if time is to be looked at within it. Uses rCX.
@@ -23,7 +21,7 @@ void BlockCompiler::look_at_time() {
     a.jrcxz(enough);
     Link& link = make_link(native_.linear);
     link.polls = true;
-    const auto out = std::make_shared<Label>();
+    Label* const out = &late_.make<Label>();
     a.jmp(*out, Assembler::T_NEAR);
     a.L(enough);
     later([this, &link, out] {

@@ -7,7 +7,6 @@
 
 namespace strata::cpu::translator {
 
-using Xbyak::Label;
 using Xbyak::Reg64;
 using Xbyak::RegExp;
 
@@ -82,6 +81,9 @@ std::optional<RegExp> BlockCompiler::simple(const EffectiveAddress& address) con
 
 // The rounds of a loop have their accesses in the same pages: what one finds does for all.
 RegionUse* BlockCompiler::region_for(unsigned size, bool writes) {
+    if (!repeats_) {
+        return new_region(size, writes);
+    }
     RegionUse*& known = region_of_[{index() % round_, accesses_, size, writes}];
     if (known == nullptr) {
         known = new_region(size, writes);
@@ -130,7 +132,7 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
         // The interpreter's share would be this access alone: another translation takes them one by one.
         Link& link = make_link(rip());
         link.plain = true;
-        const auto failed = [this, &link, before = index()](const Label& hit) {
+        const auto failed = [this, &link, before = index()](Label& hit) {
             a.call(stubs_.walk_region);
             a.jrcxz(hit);
             emit_link_here(link, before);
@@ -141,8 +143,7 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
             keep_pointer(shared_[shared.group], shared.offset);
         }
     } else {
-        check_region(address, 0, *use,
-                     [this, slow = slow_](const Label&) { a.jmp(*slow, Assembler::T_NEAR); });
+        check_region(address, 0, *use, [this, slow = slow_](Label&) { a.jmp(*slow, Assembler::T_NEAR); });
     }
     if (needs_borrowed()) {
         return_flag();
@@ -190,14 +191,15 @@ RegExp BlockCompiler::with_addend(const EffectiveAddress& address) const {
     return base ? *base + a.r14 : a.rcx + a.r14;
 }
 
+template <class Failed>
 void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t low, const RegionUse& use,
-                                 std::function<void(const Label&)> failed) {
+                                 Failed failed) {
     const int region = static_cast<int>(use.region);
     auto lowest = simple(address);
     if (lowest) {
         lowest = *lowest + static_cast<std::size_t>(low);
     }
-    const auto miss = std::make_shared<Label>(), again = std::make_shared<Label>();
+    Label *const miss = &late_.make<Label>(), *const again = &late_.make<Label>();
     a.L(*again);
     const Reg64 check = lowest ? a.rcx : a.r15;
     if (lowest) {
@@ -221,7 +223,7 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
     }
     in_r14_ = 0;
     put_in_r14(addend_of(use));
-    later([this, &use, lowest, low, miss, again, borrowed = borrowed_, failed = std::move(failed)] {
+    later([this, &use, lowest, low, miss, again, borrowed = borrowed_, failed] {
         a.L(*miss);
         emit_return_flag(borrowed, true);
         if (lowest) {

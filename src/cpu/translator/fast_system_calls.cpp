@@ -12,7 +12,6 @@ namespace {
 namespace flag = x86::flag;
 
 using interpreter::DataView;
-using Xbyak::Label;
 using Xbyak::Reg64;
 
 constexpr int guest_rcx = 13, guest_r11 = 11; // host registers, at the ends of traces

@@ -4,7 +4,6 @@ namespace strata::cpu::translator {
 
 namespace {
 
-using Xbyak::Label;
 using Xbyak::Reg64;
 using Xbyak::Ymm;
 
@@ -137,7 +136,7 @@ private:
         a.call(a.rax);
         a.mov(a.rsp, a.rbx);
         a.test(a.rax, a.rax);
-        a.jz(resumed);
+        a.je(resumed);
         a.mov(a.state(layout.exit_link), 0);
         a.cmp(a.rax, leave_translated_code);
         a.je(saved_, Assembler::T_NEAR);

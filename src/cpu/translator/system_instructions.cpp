@@ -6,7 +6,6 @@
 namespace strata::cpu::translator {
 
 using interpreter::DataView;
-using Xbyak::Label;
 
 namespace {
 
