@@ -61,28 +61,6 @@ constexpr std::uint64_t least_streamed = 1 << 20; // in bytes
 
 // `to` holds whole elements.
 template <class T>
-void fill_past_caches(std::span<std::byte> to, T value) {
-    while (to.size() >= sizeof(T) && reinterpret_cast<std::uintptr_t>(to.data()) % sizeof(__m128i) != 0) {
-        if (reinterpret_cast<std::uintptr_t>(to.data()) % sizeof(T) != 0) {
-            break; // it never comes to an aligned address
-        }
-        store_host(reinterpret_cast<std::uintptr_t>(to.data()), value);
-        to = to.subspan(sizeof(T));
-    }
-    const __m128i values =
-        _mm_set1_epi64x(static_cast<std::int64_t>(value * (~std::uint64_t{0} / static_cast<T>(~T{0}))));
-    for (; to.size() >= sizeof(__m128i) && reinterpret_cast<std::uintptr_t>(to.data()) % sizeof(__m128i) == 0;
-         to = to.subspan(sizeof(__m128i))) {
-        _mm_stream_si128(reinterpret_cast<__m128i*>(to.data()), values);
-    }
-    for (; !to.empty(); to = to.subspan(sizeof(T))) {
-        store_host(reinterpret_cast<std::uintptr_t>(to.data()), value);
-    }
-    _mm_sfence();
-}
-
-// `to` holds whole elements.
-template <class T>
 void fill(std::span<std::byte> to, T value) {
     const auto first = static_cast<std::uint8_t>(value);
     if (value == static_cast<T>(first * (static_cast<T>(~T{0}) / 0xFF))) { // as kernels clear pages, by bytes
@@ -92,6 +70,31 @@ void fill(std::span<std::byte> to, T value) {
     for (std::size_t at = 0; at < to.size(); at += sizeof(T)) {
         store_host(reinterpret_cast<std::uintptr_t>(to.data() + at), value);
     }
+}
+
+// Likewise, but for lines of the caches that are not begun or not ended.
+template <class T>
+void fill_past_caches(std::span<std::byte> to, T value) {
+    constexpr std::size_t line = 64;
+    const std::size_t before = (line - reinterpret_cast<std::uintptr_t>(to.data()) % line) % line;
+    if (before % sizeof(T) != 0 || to.size() < before + line) {
+        fill(to, value);
+        return;
+    }
+    fill(to.first(before), value);
+    to = to.subspan(before);
+    const std::span<std::byte> lines = to.first(to.size() / line * line);
+    const __m128i values =
+        _mm_set1_epi64x(static_cast<std::int64_t>(value * (~std::uint64_t{0} / static_cast<T>(~T{0}))));
+    for (std::size_t at = 0; at < lines.size(); at += line) {
+        auto* const parts = reinterpret_cast<__m128i*>(lines.data() + at);
+        _mm_stream_si128(parts, values);
+        _mm_stream_si128(parts + 1, values);
+        _mm_stream_si128(parts + 2, values);
+        _mm_stream_si128(parts + 3, values);
+    }
+    fill(to.subspan(lines.size()), value);
+    _mm_sfence();
 }
 
 // Each operation has one(), a single element, and many(), as many of `count` elements as can be done directly
