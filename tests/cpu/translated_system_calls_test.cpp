@@ -113,10 +113,10 @@ TEST_F(TranslatedSystemCalls, ReturnsNowhere) {
     });
 }
 
-// By reads, writes and fetches of pages that are not there, and by UD2; then the page is there.
+// By reads, writes and fetches of pages that are not there, and by UD2. Under a mask there is no access.
 TEST_F(TranslatedSystemCalls, Faults) {
     constexpr std::uint64_t missing = 0x4000'0000; // behind what is mapped
-    for (const unsigned kind : {0U, 1U, 2U, 3U, 4U}) {
+    for (const unsigned kind : {0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U}) {
         (*this)[x86::rbx] = missing + 0xFF8;
         (*this)[x86::r12] = TestCpu::data_at;
         (*this)[x86::rcx] = 5;
@@ -124,6 +124,7 @@ TEST_F(TranslatedSystemCalls, Faults) {
             Xbyak::Label again;
             c.L(again);
             c.add(rdx, ptr[r12]);
+            c.vxorps(xmm0, xmm0, xmm0);
             c.add(r12, 8);
             c.dec(rcx);
             c.jnz(again);
@@ -132,6 +133,10 @@ TEST_F(TranslatedSystemCalls, Faults) {
             case 1: c.sbb(ptr[rbx], rdx); break;
             case 2: c.adc(rax, ptr[rbx + 4]); break; // goes on in the next page
             case 3: c.jmp(rbx); break;
+            case 4: c.addps(xmm1, ptr[rbx - 0x18]); break;
+            case 5: c.addps(xmm1, ptr[rbx - 0x14]); break; // not aligned
+            case 6: c.vmaskmovps(ymm1, ymm0, ptr[rbx - 0x38]); break;
+            case 7: c.vpmaskmovq(ptr[rbx - 0x38], ymm0, ymm1); break;
             default: c.ud2(); break;
             }
         });

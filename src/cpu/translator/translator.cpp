@@ -33,6 +33,11 @@ std::uint64_t unpack_flags(std::uint32_t packed) {
     return (packed >> 8 & 0xD5) | ((packed & 1) != 0 ? x86::flag::of : 0);
 }
 
+bool moves_under_mask(std::uint16_t mnemonic) {
+    return mnemonic == ZYDIS_MNEMONIC_VMASKMOVPS || mnemonic == ZYDIS_MNEMONIC_VMASKMOVPD ||
+           mnemonic == ZYDIS_MNEMONIC_VPMASKMOVD || mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ;
+}
+
 // Whether a stack pointer of 32 bits has gone round: translated code adds up in 64.
 bool wrapped(std::uint64_t before, std::uint64_t after) {
     return (before > after ? before - after : after - before) > std::uint64_t{1} << 31;
@@ -123,12 +128,14 @@ std::optional<interpreter::Fault> Translator::known_fault(const Site& site) {
     if (native.missed == Regions::none) {
         return std::nullopt;
     }
-    // All that comes before this access has passed, since it was translated.
+    // All that comes before this access has passed, since it was translated. But what is aligned wrongly may
+    // fault for that, and under a mask there may be no access.
     const RegionUse& use = native.regions.use_of(native.missed);
     const std::uint64_t linear = native.missed_at;
     const bool crosses = interpreter::page_of(linear) != interpreter::page_of(linear + use.last);
-    if (crosses || use.view == DataView::never || !cpu_.canonical(linear) ||
-        (use.narrow && linear >= end_of_narrow)) {
+    const bool misaligned_vector = use.last >= 15 && linear % (use.last + 1U) != 0;
+    if (crosses || misaligned_vector || moves_under_mask(site.mnemonic) || use.view == DataView::never ||
+        !cpu_.canonical(linear) || (use.narrow && linear >= end_of_narrow)) {
         return std::nullopt;
     }
     return cpu_.page_fault(linear, use.writes ? interpreter::Access::write : interpreter::Access::read,
