@@ -41,6 +41,7 @@ private:
 
     std::string path_;
     FileDescriptor file_;
+    unsigned user_; // whose it has to be; a running machine can't ask any more
     std::unique_ptr<translator::TraceStore> store_;
     std::string passed_over_;
 };

@@ -94,9 +94,15 @@ TEST_F(TraceStoreTest, FindsNothingUnderAnotherKey) {
 
 TEST_F(TraceStoreTest, KnowsProcessorsApart) {
     const x86::Model& other = *x86::find_model("x86-64-v2").value();
-    EXPECT_EQ(fingerprint(model_, model_), fingerprint(model_, model_));
-    EXPECT_NE(fingerprint(model_, model_), fingerprint(other, model_));
-    EXPECT_NE(fingerprint(other, model_), fingerprint(model_, other));
+    const std::array<std::uint8_t, 100> code{};
+    Stubs stubs, longer;
+    stubs.enter = longer.enter = code.data();
+    stubs.walk_region = &code[50];
+    longer.walk_region = &code[60];
+    EXPECT_EQ(fingerprint(model_, model_, stubs), fingerprint(model_, model_, stubs));
+    EXPECT_NE(fingerprint(model_, model_, stubs), fingerprint(other, model_, stubs));
+    EXPECT_NE(fingerprint(other, model_, stubs), fingerprint(model_, other, stubs));
+    EXPECT_NE(fingerprint(model_, model_, stubs), fingerprint(model_, model_, longer));
 }
 
 TEST_F(TraceStoreTest, WhatWasNotAskedForMakesRoom) {

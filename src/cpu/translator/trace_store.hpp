@@ -63,7 +63,8 @@ private:
     std::uint64_t added_ = 0;
 };
 
-// Of what models can, as far as code depends on it.
-[[nodiscard]] std::uint64_t fingerprint(const x86::Model& guest, const x86::Model& host);
+// Of what models can, as far as code depends on it, and of the stubs, which are as long as the addresses in
+// them.
+[[nodiscard]] std::uint64_t fingerprint(const x86::Model& guest, const x86::Model& host, const Stubs& stubs);
 
 } // namespace strata::cpu::translator

@@ -46,7 +46,7 @@ private:
 };
 
 // Whether code in it may be executed: see docs/security.md.
-Result<void> check_owner(int file, const std::string& object) {
+Result<void> check_owner(int file, uid_t user, const std::string& object) {
     struct stat status{};
     if (fstat(file, &status) != 0) {
         return fail_errno("examine", object);
@@ -55,7 +55,7 @@ Result<void> check_owner(int file, const std::string& object) {
         return fail(fmt::format("{} is {}, not a regular file", object, kind_of_file(status.st_mode)),
                     "name a file of its own, which may be missing");
     }
-    if (status.st_uid != geteuid()) {
+    if (status.st_uid != user) {
         return fail(
             fmt::format("{} belongs to another user, whose code it would be that is executed", object),
             "name a file of your own");
@@ -98,7 +98,7 @@ Result<std::optional<std::vector<std::byte>>> read_all(int file, const std::stri
 } // namespace
 
 TranslationCache::TranslationCache(std::string path, FileDescriptor file)
-    : path_(std::move(path)), file_(std::move(file)),
+    : path_(std::move(path)), file_(std::move(file)), user_(geteuid()),
       store_(std::make_unique<translator::TraceStore>(translator::most_bytes_of_traces)) {}
 
 TranslationCache::~TranslationCache() = default;
@@ -113,9 +113,6 @@ Result<std::unique_ptr<TranslationCache>> TranslationCache::open(const std::stri
         ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, S_IRUSR | S_IWUSR));
     if (!file) {
         return fail_errno("open", object, errno, hint_for(errno));
-    }
-    if (auto checked = check_owner(file.get(), object); !checked) {
-        return std::unexpected(checked.error());
     }
     std::unique_ptr<TranslationCache> cache(new TranslationCache(path, std::move(file)));
     const FileLock lock(cache->file_.get());
@@ -134,6 +131,9 @@ Result<std::unique_ptr<TranslationCache>> TranslationCache::open(const std::stri
 
 Result<std::string> TranslationCache::take() {
     const std::string object = fmt::format("{} {}", what, path_);
+    if (auto checked = check_owner(file_.get(), user_, object); !checked) {
+        return std::unexpected(checked.error());
+    }
     auto bytes = read_all(file_.get(), object);
     if (!bytes) {
         return std::unexpected(bytes.error());

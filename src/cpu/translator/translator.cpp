@@ -51,12 +51,12 @@ void patch(std::uint8_t* at, const std::uint8_t* target) {
 } // namespace
 
 Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy, TraceStore* store)
-    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)), policy_(policy), store_(store),
-      models_(fingerprint(cpu_.model(), host_model())) {
+    : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)), policy_(policy), store_(store) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
     stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region});
     code_.take(assembler.getSize());
     code_.keep();
+    models_ = fingerprint(cpu_.model(), host_model(), stubs_);
     const std::uintptr_t entry = code_.executable(stubs_.enter);
     std::memcpy(&enter_, &entry, sizeof entry);
     cpu_.set_accelerator(this);

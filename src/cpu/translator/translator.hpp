@@ -107,8 +107,8 @@ private:
     Stubs stubs_;
     Trace trace_;
     TraceStore* store_;
-    std::uint64_t models_;    // fingerprint()
-    std::vector<Note> notes_; // of the trace that is made, for the store
+    std::uint64_t models_ = 0; // fingerprint()
+    std::vector<Note> notes_;  // of the trace that is made, for the store
     void (*enter_)(interpreter::Cpu*) = nullptr;
     using HostTrap = std::pair<std::uintptr_t, std::uintptr_t>; // the host instruction, its handler
 
