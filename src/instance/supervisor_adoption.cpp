@@ -5,6 +5,7 @@
 #include "instance/process_table.hpp"
 #include "instance/root_filesystem.hpp"
 #include "instance/streams.hpp"
+#include "instance/terminal_keeper.hpp"
 
 #include <chrono>
 #include <fcntl.h>
@@ -57,7 +58,9 @@ Result<void> Supervisor::adopt() {
     if (!done) {
         return done;
     }
-    if (!instance_.settings.terminal) { // which has hung up
+    if (instance_.settings.terminal) {
+        output_ = kept_terminal(path_);
+    } else {
         output_ = reopen_output(path_, output_name);
         error_ = reopen_output(path_, error_name);
         input_ = instance_.settings.interactive ? reopen_input(path_) : FileDescriptor();

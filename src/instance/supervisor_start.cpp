@@ -13,6 +13,7 @@
 #include "instance/process_table.hpp"
 #include "instance/root_filesystem.hpp"
 #include "instance/streams.hpp"
+#include "instance/terminal_keeper.hpp"
 #include "instance/volumes.hpp"
 
 #include <csignal>
@@ -207,6 +208,9 @@ Result<void> Supervisor::start_container() {
             return std::unexpected(terminal.error());
         }
         set_nonblocking(*terminal);
+        if (auto kept = keep_terminal(path_, *terminal); !kept) {
+            return kept;
+        }
         output_ = std::move(*terminal);
     }
     exit_code_.reset();

@@ -1,5 +1,6 @@
 """Containers whose monitor was killed: the next command that meets them gives them another one."""
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,32 @@ from containers import ContainerTest
 KERNEL = tuple(int(part) for part in os.uname().release.split(".")[:2])
 SEVEN = {7} if KERNEL >= (6, 15) else {7, 137}
 SERVER = "echo served > /tmp/index.html; httpd -p 80 -h /tmp; "
+
+
+class Terminal:
+    """A command of strata's at a terminal."""
+    def __init__(self, host, *words):
+        self.master, slave = os.openpty()
+        self.seen = b""
+        self.process = subprocess.Popen([os.environ["STRATA"], *words], stdin=slave, stdout=slave, stderr=slave, env=host.environment)
+        os.close(slave)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def expect(self, text):
+        while text.encode() not in self.seen:
+            if not select.select([self.master], [], [], 100)[0]:
+                raise AssertionError(self.seen)
+            self.seen += os.read(self.master, 4096)
 
 
 class Adoption(ContainerTest):
@@ -46,6 +73,34 @@ class Adoption(ContainerTest):
         (root / "go").touch() # no command of strata's: nobody reads until there is one
         self.wait_for((root / "done").exists)
         self.wait_for(lambda: self.strata("logs", name).split() == [str(i) for i in range(1, 5001)])
+
+    def keepers(self):
+        return [place for place in Path("/proc").glob("[0-9]*/comm") if self.is_keeper(place)]
+
+    def is_keeper(self, place):
+        try:
+            return place.read_text() == "strata-terminal\n" and str(self.host.directory) in (place.parent / "environ").read_text()
+        except OSError:
+            return False # it ended
+
+    def test_a_terminal_goes_on(self):
+        name = self.start_box("sh", "-c", "n=0; while read word; do n=$((n + 1)); echo $n-$word; done; exit 7", options=["-it"])
+        with Terminal(self.host, "attach", name) as terminal:
+            terminal.type("one\n")
+            terminal.expect("1-one")
+            self.kill_monitor(name)
+        self.assertEqual(self.state_of(name), "running")
+        with Terminal(self.host, "attach", name) as terminal:
+            terminal.type("two\n")
+            terminal.expect("2-two")
+            self.kill_monitor(name)
+        with Terminal(self.host, "attach", name) as terminal: # and again
+            terminal.type("three\n")
+            terminal.expect("3-three")
+            self.assertEqual(len(self.keepers()), 1)
+            terminal.type("\x04")
+            self.assertIn(terminal.process.wait(100), SEVEN)
+        self.wait_for(lambda: not self.keepers())
 
     def test_restart_policy_and_health(self):
         name = self.start_box("sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.02; done; rm /tmp/end; exit 9", options=[

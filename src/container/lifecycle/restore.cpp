@@ -250,10 +250,21 @@ Result<void> Restorer::restore(const CheckpointFolder& folder, bool serve_termin
                                                  folder.work + "/restore.log"));
 }
 
+// What CRIU calls strict: it would find the group that is made here for its own process.
+Result<void> check_absent(const Cgroup& cgroup) {
+    for (const auto& [controller, path] : cgroup.paths()) {
+        if (::access(path.c_str(), F_OK) == 0) {
+            return fail("control group " + path + " is there already",
+                        "remove it, or leave --manage-cgroups-mode strict out");
+        }
+    }
+    return {};
+}
+
 // The processes run; their state is removed again if not.
-Result<void> restore_reserved(const Runtime& runtime, const CheckpointOptions& options,
-                              const CreateOptions& create, const CheckpointFolder& folder, Config& config,
-                              State& state, bool serve_terminal, FileDescriptor& terminal) {
+Result<void> restore_reserved(const Runtime& runtime, CheckpointOptions options, const CreateOptions& create,
+                              const CheckpointFolder& folder, Config& config, State& state,
+                              bool serve_terminal, FileDescriptor& terminal) {
     const auto host = detect_cgroup_host();
     if (!host) {
         return std::unexpected(host.error());
@@ -261,6 +272,12 @@ Result<void> restore_reserved(const Runtime& runtime, const CheckpointOptions& o
     auto cgroup = Cgroup::plan(*host, config.cgroups_path, state.id);
     if (!cgroup) {
         return std::unexpected(cgroup.error());
+    }
+    if (options.manage_cgroups == "strict") {
+        if (auto absent = check_absent(*cgroup); !absent) {
+            return absent;
+        }
+        options.manage_cgroups = "soft";
     }
     state = first_state(state.id, config, create.bundle, *cgroup);
     auto saved = runtime.store().save(state);

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 namespace strata::container {
 namespace {
@@ -99,6 +100,17 @@ Result<FileDescriptor> make_or_bind_sysfs(const Mount& mount, const MountOptions
     return set ? std::move(copy) : std::unexpected(set.error());
 }
 
+// The queues' file system is as old as the IPC namespace, and takes no label as an option any more. Where the
+// policy gives its files no labels of their own there is none to give.
+Result<void> label_root(int mount, const std::string& label, const std::string& destination) {
+    const FileDescriptor root(::openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!root || (::fsetxattr(root.get(), "security.selinux", label.c_str(), label.size() + 1, 0) != 0 &&
+                  errno != EOPNOTSUPP)) {
+        return fail_errno("linux.mountLabel: cannot label", destination);
+    }
+    return {};
+}
+
 } // namespace
 
 Result<Rootfs> Rootfs::build(const Config& config, PreparedRoot& prepared, const CgroupView& cgroups) {
@@ -170,10 +182,15 @@ Result<void> Rootfs::mount_filesystem(const Mount& mount, const MountOptions& gi
     } else if (mount.type == "tmpfs") {
         keep_mode(existing->get(), options);
     }
-    const bool labelled = mount.type == "tmpfs" || mount.type == "mqueue" || mount.type == "devpts";
+    const bool labelled = mount.type == "tmpfs" || mount.type == "devpts";
     auto made = make_or_bind_sysfs(mount, options, labelled ? config_->mount_label : "");
     if (!made) {
         return std::unexpected(made.error());
+    }
+    if (mount.type == "mqueue" && !config_->mount_label.empty()) {
+        if (auto set = label_root(made->get(), config_->mount_label, mount.destination); !set) {
+            return set;
+        }
     }
     // An image could else have /proc as a link to a directory of its own.
     const bool kernel_view = mount.type == "proc" || mount.type == "sysfs";

@@ -175,7 +175,11 @@ Result<void> set_exec_labels(const Procfs& proc, const Process& process) {
         }
     }
     if (!process.selinux_label.empty()) {
-        return proc.write("thread-self/attr/exec", process.selinux_label);
+        if (const auto set = proc.write("thread-self/attr/exec", process.selinux_label); !set) {
+            return fail("process.selinuxLabel: cannot use label '" + process.selinux_label +
+                            "': " + std::generic_category().message(set.error().code),
+                        "the policy that is loaded must have it (seinfo lists what it has)");
+        }
     }
     return {};
 }

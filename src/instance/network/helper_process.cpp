@@ -9,8 +9,6 @@
 #include <sys/syscall.h>
 
 namespace strata::instance {
-namespace {
-
 void close_all_but(std::vector<int> kept) {
     std::ranges::sort(kept);
     unsigned next = 3;
@@ -23,8 +21,6 @@ void close_all_but(std::vector<int> kept) {
     }
     syscall(SYS_close_range, next, ~0U, 0);
 }
-
-} // namespace
 
 void drop_privileges() {
     __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};

@@ -33,6 +33,9 @@ private:
     FileDescriptor process_; // a pidfd
 };
 
+// Leaves a new process with its standard streams and these files.
+void close_all_but(std::vector<int> kept);
+
 // Gives up all capabilities of this process for ever.
 void drop_privileges();
 

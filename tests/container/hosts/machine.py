@@ -85,6 +85,7 @@ def make_root(root):
     add_python(root)
     add_modules(root)
     shutil.copytree(SUITES, root / "strata/tests/container")
+    subprocess.run(["checkpolicy", "-U", "allow", "-o", root / "strata/policy", HERE / "selinux.conf"], check=True, capture_output=True)
     shutil.copy(HERE / "init", root / "init")
     (root / "init").chmod(0o755)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n")

@@ -1,29 +1,32 @@
 """The container runtime on a host that is not like this one: Debian's kernel 6.1 with cgroup v2 alone, in a machine of
-Strata's own. One machine for all; each test runs a suite in it."""
+Strata's own; another one has SELinux. One machine a class; each test runs a suite in it."""
 import unittest
 
 import machine
 
 
-def setUpModule():
-    global HOST
-    HOST = machine.OtherHost()
-    unittest.addModuleCleanup(HOST.close)
-    HOST.__enter__()
+class HostCase(unittest.TestCase):
+    PARAMETERS = ""
 
+    @classmethod
+    def setUpClass(cls):
+        cls.host = machine.OtherHost(cls.PARAMETERS)
+        cls.addClassCleanup(cls.host.close)
+        cls.host.__enter__()
 
-class Hosts(unittest.TestCase):
     def suite(self, file, *tests, folder="/tmp"):
-        status, output = HOST.run(f"TMPDIR={folder} python3 {file} {' '.join(tests)} 2>&1")
+        status, output = self.host.run(f"TMPDIR={folder} python3 {file} {' '.join(tests)} 2>&1")
         print(output)
         self.assertEqual(status, 0, file)
         self.assertRegex(output, r"\nRan [1-9]\d* tests? in ")
 
+
+class Hosts(HostCase):
     def test_the_host_has_cgroup_v2_alone(self):
-        mounts = HOST.check("cat /proc/self/mountinfo")
+        mounts = self.host.check("cat /proc/self/mountinfo")
         self.assertIn(" - cgroup2 ", mounts)
         self.assertNotIn(" - cgroup ", mounts)
-        self.assertEqual(HOST.check("uname -r")[:4], "6.1.")
+        self.assertEqual(self.host.check("uname -r")[:4], "6.1.")
 
     def test_what_control_groups_have_a_part_in(self):
         self.suite("test_lifecycle.py", *(f"LifecycleTestCase.test_{name}" for name in (
@@ -44,6 +47,17 @@ class Hosts(unittest.TestCase):
 
     def test_checkpoint_and_restore(self):
         self.suite("hosts/test_checkpoint.py")
+
+    def test_flags_of_checkpoint_and_restore(self):
+        self.suite("hosts/test_checkpoint_flags.py")
+
+
+class SELinux(HostCase):
+    PARAMETERS = "security=selinux"
+
+    def test_labels(self):
+        self.assertIn("selinux", self.host.check("cat /sys/kernel/security/lsm"))
+        self.suite("hosts/test_selinux.py", folder="/root")  # ext4: files have labels of their own
 
 
 if __name__ == "__main__":
