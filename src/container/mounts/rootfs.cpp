@@ -104,9 +104,9 @@ Result<FileDescriptor> make_or_bind_sysfs(const Mount& mount, const MountOptions
 // policy gives its files no labels of their own there is none to give.
 Result<void> label_root(int mount, const std::string& label, const std::string& destination) {
     const FileDescriptor root(::openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!root || (::fsetxattr(root.get(), "security.selinux", label.c_str(), label.size() + 1, 0) != 0 &&
+    if (!root || (::fsetxattr(root.get(), "security.selinux", label.data(), label.size(), 0) != 0 &&
                   errno != EOPNOTSUPP)) {
-        return fail_errno("linux.mountLabel: cannot label", destination);
+        return fail_errno("give the label of linux.mountLabel to", destination);
     }
     return {};
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from case import RuntimeTestCase, eventually
+from checkpoints import COUNT, CheckpointCase
+from oci import new_id
 
 BOX, SECRET = (f"base_u:base_r:{kind}" for kind in ("box_t", "secret_t"))
 LOOK = "tr -d '\\0' </proc/self/attr/current; echo; cat /secret || echo refused; cat /open"
@@ -49,9 +51,9 @@ class SELinuxTestCase(RuntimeTestCase):
             container = self.started(bundle)
             eventually(Path(bundle.rootfs, "ready").exists, "its file")
             root = f"/proc/{self.runtime.state(container)['pid']}/root"
-            for path in ("dev/shm/file", "dev/shm", "dev/pts", *(["dev/mqueue"] if name == "strata" else [])): # crun leaves that out
+            for path in ("dev/shm/file", "dev/shm", "dev/pts", "dev/mqueue"):
                 self.assertEqual(os.getxattr(f"{root}/{path}", "security.selinux"), BOX.encode() + b"\0", (name, path))
-            self.assertEqual(os.getxattr(f"{root}/open", "security.selinux"), b"base_u:base_r:base_t\0", name)
+            self.assertTrue(os.getxattr(f"{root}/open", "security.selinux").endswith(b":base_t\0"), name)
 
     def test_a_label_that_there_is_not(self):
         bundle = self.labelled("true")
@@ -61,6 +63,22 @@ class SELinuxTestCase(RuntimeTestCase):
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertIn("process.selinuxLabel", done.stderr)
         self.assertIn("no_such_t", done.stderr)
+
+
+class RestoreTestCase(CheckpointCase):
+    def test_another_label_of_mounts(self):
+        """The files of a checkpoint come back with the label that the restore names."""
+        bundle, container = self.bundle(script=f"touch /dev/shm/file; {COUNT}"), new_id()
+        bundle.linux["mountLabel"] = BOX
+        label = lambda: os.getxattr(f"/proc/{self.runtime.state(container)['pid']}/root/dev/shm/file", "security.selinux")
+        self.detached("run", bundle, container)
+        self.passes(bundle, 2)
+        self.assertEqual(label(), BOX.encode() + b"\0")
+        self.runtime("checkpoint", "--image-path", self.images, container)
+        saved = self.numbers(bundle)[-1]
+        self.restore(bundle, container, "--lsm-mount-context", SECRET)
+        self.passes(bundle, saved + 2)
+        self.assertEqual(label(), SECRET.encode() + b"\0")
 
 
 if __name__ == "__main__":
