@@ -42,7 +42,7 @@ template <class T>
 bool read_id(std::string_view text, T& id) {
     const char* end = text.data() + text.size();
     const auto parsed = std::from_chars(text.data(), end, id);
-    return !text.empty() && parsed.ec == std::errc{} && parsed.ptr == end;
+    return !text.empty() && parsed.ec == std::errc{} && parsed.ptr == end && id <= container::largest_id;
 }
 
 Result<void> set_user(const std::string& text, container::User& user) {

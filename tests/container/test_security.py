@@ -170,6 +170,32 @@ class MasksTestCase(RuntimeTestCase):
         self.assertEqual(victim.read_text(), before)
 
 
+class TracingTestCase(RuntimeTestCase):
+    """A process of the runtime's that is inside already is not to be looked into, or changed, by those who are."""
+
+    def numbers(self, pid):
+        """Its number on this host, and in its own namespace."""
+        line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("NSpid:"))
+        return line.split()[1:]
+
+    def test_a_waiting_process(self):
+        """From a container that has the same user, capabilities and PIDs; what it becomes can be looked into."""
+        first = self.started()
+        bundle = self.bundle("sleep", "1000")
+        bundle.namespace("pid", path=f"/proc/{self.runtime.state(first)['pid']}/ns/pid")
+        second = self.created(bundle)
+        number = self.numbers(self.runtime.state(second)["pid"])[-1]
+        look = lambda name: self.runtime("exec", first, "readlink", f"/proc/{number}/{name}", check=False).stdout
+        seen = self.runtime("exec", first, "cat", f"/proc/{number}/stat").stdout
+        self.assertTrue(seen.startswith(f"{number} ("), seen) # it is there
+        for name in ("exe", "cwd", "root", "fd/0", "ns/mnt"):
+            self.assertEqual(look(name), "", name)
+        self.assertEqual(self.runtime("exec", first, "cat", f"/proc/{number}/maps", check=False).stdout, "")
+        self.runtime("start", second)
+        eventually(lambda: look("exe") == "/bin/busybox\n", "its program")
+        self.assertEqual(look("cwd"), "/\n")
+
+
 class MalformedTestCase(RuntimeTestCase):
     def refused(self, change):
         """The error of a bundle whose configuration was changed; it must be one line, and leave nothing."""
@@ -196,11 +222,20 @@ class MalformedTestCase(RuntimeTestCase):
                 return config
             return apply
 
-        for path, value in (("ociVersion", 1), ("root.path", 5), ("process.args", []), ("process.cwd", "relative"), ("process.user.uid", -1),
+        for path, value in (("ociVersion", 1), ("root.path", 5), ("process.args", []), ("process.cwd", "relative"), ("process.user.uid", -1), ("process.user.gid", 4294967295),
                             ("process.rlimits", [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]), ("mounts", {}), ("hooks.prestart", [{}]),
                             ("linux.namespaces", [{"type": "mount"}, {"type": "mount"}]), ("linux.resources.memory.limit", "1g"),
                             ("linux.seccomp.defaultAction", "ALLOW"), ("linux.cgroupsPath", "/a/../../b")):
             self.assertIn(path.split("[")[0], self.refused(change(path, value)).replace("[0]", "").replace("[1]", ""), path)
+
+    def test_users_of_an_exec(self):
+        """CVE-2026-30892: what is no number is nobody, and not root."""
+        container = self.started()
+        for user in ("-1", "1x", "0x10", " 1", "4294967295", "4294967296", "99999999999999999999", "1:", ":1", "1:x", "root"):
+            done = self.runtime("exec", "--user", user, container, "id", "-u", check=False)
+            self.assertNotEqual(done.returncode, 0, user)
+            self.assertEqual(done.stdout, "", user)
+        self.assertEqual(self.runtime("exec", "--user", "1000:1001", container, "sh", "-c", "id -u; id -g").stdout, "1000\n1001\n")
 
     def test_what_is_not_json(self):
         for text in ("", "{", "[]", '{"a": 1, "a": 2}', "[" * 5000, "\x00"):

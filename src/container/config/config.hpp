@@ -33,6 +33,9 @@ struct Rlimit {
     std::uint64_t soft, hard;
 };
 
+// Of users and groups. The system calls take the next for "as it is", which would be root.
+inline constexpr std::uint32_t largest_id = UINT32_MAX - 1;
+
 struct User {
     std::uint32_t uid = 0, gid = 0;
     std::optional<std::uint32_t> umask;

@@ -46,13 +46,17 @@ constexpr std::pair<std::string_view, std::uint64_t> policy_flags[] = {
 constexpr std::pair<std::string_view, int> io_classes[] = {
     {"IOPRIO_CLASS_RT", 1}, {"IOPRIO_CLASS_BE", 2}, {"IOPRIO_CLASS_IDLE", 3}};
 
+std::uint32_t read_id(const JsonNode& node) {
+    return static_cast<std::uint32_t>(node ? node.number(largest_id) : 0);
+}
+
 User read_user(const JsonNode& node) {
     User user;
-    user.uid = read_number<std::uint32_t>(node.find("uid")).value_or(0);
-    user.gid = read_number<std::uint32_t>(node.find("gid")).value_or(0);
+    user.uid = read_id(node.find("uid"));
+    user.gid = read_id(node.find("gid"));
     user.umask = read_number<std::uint32_t>(node.find("umask"));
     for (const auto& gid : node.find("additionalGids").items()) {
-        user.additional_gids.push_back(static_cast<gid_t>(gid.number(UINT32_MAX)));
+        user.additional_gids.push_back(static_cast<gid_t>(gid.number(largest_id)));
     }
     return user;
 }
