@@ -4,15 +4,12 @@
 #include "cpu/interpreter/shared.hpp"
 #include "cpu/translator/block_compiler.hpp"
 #include "cpu/translator/host.hpp"
-#include "cpu/translator/host_check.hpp"
 #include "cpu/translator/traps.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <utility>
 
 namespace strata::cpu::translator {
@@ -282,136 +279,6 @@ bool Translator::execute(Block& block, Block*& next_block) {
         }
         connect(link, *native);
     }
-}
-
-// ---- translating ----
-
-NativeBlock* Translator::native_of(Block& block, bool plain) {
-    if (block.key == Block::dead || block.second_page != Block::dead || !translates()) {
-        return nullptr;
-    }
-    for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
-        if (native->linear == cpu_.rip() && native->plain == plain) {
-            cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
-            return native;
-        }
-    }
-    if (!plain && block.runs < policy_.runs_before_translation &&
-        ++block.runs < policy_.runs_before_translation) {
-        return block.runs == policy_.runs_before_reuse ? reuse(block, plain) : nullptr;
-    }
-    return translate(block, plain);
-}
-
-// The trace that begins with the block; it goes when the block goes, so that takes all of its granules.
-NativeBlock* Translator::translate(Block& block, bool plain) {
-    if (code_.left() < most_bytes_of_trace) {
-        make_room();
-    }
-    const memory::GuestPhysical page = page_of(block);
-    const std::byte* host = cpu_.shared_.memory().host(page, memory::page_size);
-    if (host == nullptr) {
-        return nullptr;
-    }
-    if (NativeBlock* known = reuse(block, plain)) {
-        return known;
-    }
-    const bool unrolled = unrolls(block, plain);
-    std::array<std::uint8_t, memory::page_size> bytes;
-    std::memcpy(bytes.data(), host, bytes.size());
-    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, cpu_.rip(), unrolled);
-    block.granules |= trace_.granules();
-    cpu_.mark_code(page, block.granules);
-    if (trace_.instructions().empty() || block.key == Block::dead || !trace_.unchanged(bytes, host)) {
-        return nullptr;
-    }
-    auto native = new_native(page, plain);
-    native->rolled = !plain && !unrolled && trace_.loops();
-    Assembler assembler(layout_, code_.next(), code_.left());
-    notes_.clear();
-    assembler.note_in(store_ == nullptr ? nullptr : &notes_);
-    BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
-    try {
-        compiler.compile(trace_);
-    } catch (const Xbyak::Error&) { // what it should encode is not to be encoded: the interpreter's, then
-        give_back_regions(*native);
-        block.runs = 0; // it is not tried again at once
-        return nullptr;
-    }
-    if (policy_.checks) {
-        check(*native, compiler.traps(), assembler.here(), bytes);
-    }
-    const std::span<const std::uint8_t> code(code_.next(), assembler.getSize());
-    if (store_ != nullptr) {
-        offer({*native, trace_, bytes, code, compiler.traps(), notes_, stubs_, layout_}, block, plain);
-    }
-    statistics_.add(Statistics::traces);
-    statistics_.add(Statistics::trace_instructions, trace_.instructions().size());
-    statistics_.add(Statistics::code_bytes, code.size());
-    return &keep(std::move(native), block, code.size(), compiler.traps());
-}
-
-memory::GuestPhysical Translator::page_of(const Block& block) {
-    return block.key >> CodeMode::key_bits & ~(memory::page_size - 1);
-}
-
-bool Translator::unrolls(const Block& block, bool plain) const {
-    return !plain && (policy_.unrolls_at_once || block.runs == busy);
-}
-
-// Of what RIP is at.
-std::unique_ptr<NativeBlock> Translator::new_native(memory::GuestPhysical page, bool plain) {
-    auto native = std::make_unique<NativeBlock>();
-    native->linear = cpu_.rip();
-    native->user = cpu_.code_mode_.user;
-    native->narrow = cpu_.code_mode_.size == CodeMode::Size::bits32;
-    native->plain = plain;
-    native->view = cpu_.code_mode_.data;
-    native->page_id = page_id(native->linear, page);
-    return native;
-}
-
-// Its code, of `size` bytes, is next in the memory for code.
-NativeBlock& Translator::keep(std::unique_ptr<NativeBlock> native, Block& block, std::size_t size,
-                              std::span<const Trap> traps) {
-    code_.take(size);
-    add_traps(traps);
-    native->block = &block;
-    native->next = static_cast<NativeBlock*>(block.native);
-    block.native = native.get();
-    cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
-    auto& blocks = sections_[code_.section()].blocks;
-    blocks.push_back(std::move(native));
-    return *blocks.back();
-}
-
-void Translator::check(const NativeBlock& native, std::span<const Trap> traps, const std::uint8_t* end,
-                       std::span<const std::uint8_t> page) const {
-    if (const auto escape = find_escape({layout_, stubs_, native, trace_.instructions(), traps, end})) {
-        fmt::print(stderr, "strata: the translation of {:#x} is not safe: {}\n", native.linear, *escape);
-        for (const TraceInstruction& instruction : trace_.instructions()) {
-            fmt::print(
-                stderr, "  {:#x}: {:02x}\n", instruction.rip,
-                fmt::join(page.subspan(instruction.rip % memory::page_size, instruction.insn.length), " "));
-        }
-        std::abort();
-    }
-}
-
-std::uint32_t Translator::page_id(std::uint64_t linear, memory::GuestPhysical physical) {
-    const auto [place, inserted] = page_ids_.try_emplace(
-        {linear >> memory::page_shift, physical >> memory::page_shift}, last_page_id_ + 1);
-    last_page_id_ += inserted;
-    return place->second;
-}
-
-void Translator::add_traps(std::span<const Trap> traps) {
-    auto& known = sections_[code_.section()].traps;
-    const auto before = static_cast<std::ptrdiff_t>(known.size());
-    for (const Trap& trap : traps) {
-        known.emplace_back(code_.executable(trap.instruction), code_.executable(trap.handler));
-    }
-    std::sort(known.begin() + before, known.end());
 }
 
 std::uintptr_t Translator::trap_handler(std::uintptr_t instruction) const {
