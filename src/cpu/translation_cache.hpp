@@ -5,8 +5,10 @@
 #include "base/error.hpp"
 #include "base/file_descriptor.hpp"
 
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace strata::cpu {
 
@@ -38,11 +40,14 @@ private:
 
     // What is in the file now is put into the store. Returns why not; empty if it was.
     [[nodiscard]] Result<std::string> take();
+    // Whether it is what was taken last.
+    [[nodiscard]] bool is_taken() const;
 
     std::string path_;
     FileDescriptor file_;
     unsigned user_; // whose it has to be; a running machine can't ask any more
     std::unique_ptr<translator::TraceStore> store_;
+    std::vector<std::byte> taken_; // the header, with its digest, of what is in the store
     std::string passed_over_;
 };
 

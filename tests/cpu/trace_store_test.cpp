@@ -244,6 +244,17 @@ TEST_F(TranslationCacheTest, KeepsWhatWasAdded) {
     EXPECT_EQ(find(cache->store(), key(), two_).trace, nullptr);
 }
 
+TEST_F(TranslationCacheTest, AddsToWhatIsThere) {
+    for (const Bytes& code : {one_, two_}) {
+        const auto cache = open();
+        cache->store().add(made_of(code));
+        ASSERT_TRUE(cache->save());
+    }
+    const auto cache = open();
+    EXPECT_TRUE(find(cache->store(), key(), one_).loaded);
+    EXPECT_TRUE(find(cache->store(), key(), two_).loaded);
+}
+
 TEST_F(TranslationCacheTest, TwoMachinesLoseNothing) {
     const auto first = open(), second = open();
     first->store().add(made_of(one_));

@@ -67,16 +67,9 @@ Result<void> check_owner(int file, uid_t user, const std::string& object) {
     return {};
 }
 
-// Empty: it is larger than such a file is.
-Result<std::optional<std::vector<std::byte>>> read_all(int file, const std::string& object) {
-    struct stat status{};
-    if (fstat(file, &status) != 0) {
-        return fail_errno("examine", object);
-    }
-    if (static_cast<std::uint64_t>(status.st_size) > most_bytes) {
-        return std::nullopt;
-    }
-    std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
+// From the beginning on, so much as there is.
+Result<std::vector<std::byte>> read_first(int file, std::size_t size, const std::string& object) {
+    std::vector<std::byte> bytes(size);
     std::size_t done = 0;
     while (done < bytes.size()) {
         const ssize_t count = pread(file, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
@@ -87,12 +80,24 @@ Result<std::optional<std::vector<std::byte>>> read_all(int file, const std::stri
             return fail_errno("read", object);
         }
         if (count == 0) {
-            break; // it has become shorter
+            break;
         }
         done += static_cast<std::size_t>(count);
     }
     bytes.resize(done);
     return bytes;
+}
+
+// Empty: it is larger than such a file is.
+Result<std::optional<std::vector<std::byte>>> read_all(int file, const std::string& object) {
+    struct stat status{};
+    if (fstat(file, &status) != 0) {
+        return fail_errno("examine", object);
+    }
+    if (static_cast<std::uint64_t>(status.st_size) > most_bytes) {
+        return std::nullopt;
+    }
+    return read_first(file, static_cast<std::size_t>(status.st_size), object);
 }
 
 } // namespace
@@ -139,6 +144,7 @@ Result<std::string> TranslationCache::take() {
         return std::unexpected(bytes.error());
     }
     if (*bytes && (*bytes)->empty()) {
+        taken_.clear();
         return {};
     }
     if (!*bytes || !translator::is_trace_file(**bytes)) {
@@ -146,14 +152,20 @@ Result<std::string> TranslationCache::take() {
                     "name a file of its own, which may be missing");
     }
     auto traces = translator::read_trace_file(translator::build_identity().value(), **bytes);
-    bytes->reset();
     if (!traces) {
         return traces.error().message;
     }
+    taken_.assign((*bytes)->begin(), (*bytes)->begin() + translator::bytes_of_trace_file_header);
+    bytes->reset();
     for (auto& trace : *traces) {
         store_->load(std::move(trace));
     }
     return {};
+}
+
+bool TranslationCache::is_taken() const {
+    const auto header = read_first(file_.get(), translator::bytes_of_trace_file_header, path_);
+    return header && *header == taken_;
 }
 
 Result<void> TranslationCache::save() {
@@ -165,8 +177,10 @@ Result<void> TranslationCache::save() {
     if (lock.failed()) {
         return fail_errno("lock", object);
     }
-    if (auto taken = take(); !taken) {
-        return std::unexpected(taken.error());
+    if (!is_taken()) {
+        if (auto taken = take(); !taken) {
+            return std::unexpected(taken.error());
+        }
     }
     const auto bytes = translator::write_trace_file(translator::build_identity().value(), store_->all());
     if (ftruncate(file_.get(), 0) != 0 || lseek(file_.get(), 0, SEEK_SET) != 0) {
