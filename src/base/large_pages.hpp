@@ -19,6 +19,10 @@ public:
     LargePages(LargePages&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
+    LargePages(const LargePages&) = delete;
+    LargePages& operator=(const LargePages&) = delete;
+    LargePages& operator=(LargePages&&) = delete;
+
     explicit operator bool() const { return data_ != nullptr; }
 
     [[nodiscard]] std::byte* data() const { return data_; }

@@ -52,7 +52,7 @@ public:
         constexpr std::uint64_t others = interpreter::sysret_flags & ~flag::arithmetic;
         constexpr int interrupt_alone =
             1 << std::popcount(others & (flag::if_ - 1)); // of them, as PEXT gives it
-        Label allowed, usual, nothing_waits, canonical, slow;
+        Label usual, nothing_waits, canonical, slow;
         a.mov(a.ecx, a.dword[a.rsp + layout.fast_returns + 8]);
         a.jrcxz(slow);
         a.pext(a.rcx, Reg64(guest_r11), a.qword[a.rsp + layout.fast_other_flags + 8]);

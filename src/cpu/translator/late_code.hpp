@@ -16,6 +16,7 @@ public:
     LateCode() = default;
     LateCode(const LateCode&) = delete;
     LateCode& operator=(const LateCode&) = delete;
+    ~LateCode() = default;
 
     // Lives as long as this.
     template <class T>
@@ -31,7 +32,7 @@ public:
 
     // In the order in which they came; each may add more.
     void emit() {
-        for (std::size_t i = 0; i < pieces_.size(); ++i) {
+        for (std::size_t i = 0; i < pieces_.size(); ++i) { // NOLINT(modernize-loop-convert): it grows
             const Piece piece = pieces_[i];
             piece.emit(piece.what);
         }

@@ -88,7 +88,7 @@ public:
     // Those that were filled in, each once at most in a list: in list 1 if all of it is global and in the
     // upper half of the linear addresses, where kernels are, else in list 0. What was filled anew may be in
     // both.
-    std::array<Region*, 2 * capacity> filled;
+    std::array<Region*, std::size_t{2} * capacity> filled;
     std::array<std::uint64_t, 2> filled_end{0, capacity}; // of each list
     std::array<std::uint64_t, 2> list_bits{Region::in_list(0), Region::in_list(1)};
     std::uint64_t both_lists = Region::lists, sign = std::uint64_t{1} << 63;

@@ -1,5 +1,7 @@
 #include "cpu/translator/stubs.hpp"
 
+#include <ranges>
+
 namespace strata::cpu::translator {
 
 namespace {
@@ -117,8 +119,8 @@ private:
         save_vectors();
         a.mov(a.rsp, a.state(layout.host_rsp));
         a.add(a.rsp, 8);
-        for (auto reg = callee_saved.rbegin(); reg != callee_saved.rend(); ++reg) {
-            a.pop(Reg64(*reg));
+        for (const int reg : callee_saved | std::views::reverse) {
+            a.pop(Reg64(reg));
         }
         a.ret();
     }

@@ -24,6 +24,7 @@ public:
 
     TraceStore(const TraceStore&) = delete;
     TraceStore& operator=(const TraceStore&) = delete;
+    ~TraceStore() = default;
 
     struct Found {
         Trace trace;         // null: there is none

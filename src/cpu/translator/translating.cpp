@@ -29,9 +29,11 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
             return native;
         }
     }
-    if (!plain && block.runs < policy_.runs_before_translation &&
-        ++block.runs < policy_.runs_before_translation) {
-        return block.runs == policy_.runs_before_reuse ? reuse(block, plain) : nullptr;
+    if (!plain && block.runs < policy_.runs_before_translation) {
+        ++block.runs;
+        if (block.runs < policy_.runs_before_translation) {
+            return block.runs == policy_.runs_before_reuse ? reuse(block, plain) : nullptr;
+        }
     }
     return translate(block, plain);
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -54,8 +55,7 @@ Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy, Trac
     code_.take(assembler.getSize());
     code_.keep();
     models_ = fingerprint(cpu_.model(), host_model(), stubs_);
-    const std::uintptr_t entry = code_.executable(stubs_.enter);
-    std::memcpy(&enter_, &entry, sizeof entry);
+    enter_ = std::bit_cast<decltype(enter_)>(code_.executable(stubs_.enter));
     cpu_.set_accelerator(this);
     cpu_.blocks_.limit(policy.decoded_bytes);
     if (policy.keeps_all) {

@@ -81,7 +81,8 @@ private:
 };
 
 // Translating an instruction costs about as much as interpreting it a hundred times, and what runs that often
-// may never run again. A system starts equally fast with 50 to 200; what it does then is fast sooner with few.
+// may never run again. A system starts equally fast with 50 to 200; what it does then is fast sooner with
+// few.
 constexpr Policy usual{.runs_before_translation = 60,
                        .runs_before_reuse = 16,
                        .decoded_bytes = interpreter::BlockCache::usual_bytes,

@@ -17,7 +17,7 @@ namespace strata::cpu::x86::sse_environment {
 #if defined(__x86_64__)
 
 [[nodiscard]] inline std::uint32_t read() {
-    std::uint32_t value = 0;
+    std::uint32_t value = 0; // NOLINT(misc-const-correctness): the instruction writes it
     asm volatile("stmxcsr %0" : "=m"(value) : : "memory");
     return value;
 }
