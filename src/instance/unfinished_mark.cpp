@@ -16,7 +16,10 @@ std::string path_of(const std::string& directory, const std::string& id) {
 
 } // namespace
 
-void UnfinishedMark::clear() { unlink(path_.c_str()); }
+void UnfinishedMark::clear() {
+    unlink(path_.c_str());
+    file_.reset(); // one who has opened it before waits for its owner
+}
 
 std::optional<UnfinishedMark> UnfinishedMark::take(const std::string& directory, const std::string& id,
                                                    FileDescriptor file) {

@@ -97,6 +97,19 @@ TEST_F(State, WhatOthersWereKilledAtIsFinished) {
     EXPECT_TRUE(std::filesystem::exists(instances.path(one, "upper")));
 }
 
+// One who found the mark before it was cleared waits for its owner, who may have it for as long as a
+// container runs.
+TEST_F(State, ClearedMarksAreNobodys) {
+    const auto instances = open();
+    auto mark = UnfinishedMark::set(path + "/state", "it");
+    ASSERT_TRUE(mark);
+    const FileDescriptor found(::open((path + "/state/unfinished/it").c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_TRUE(is_owned(found));
+    mark->clear();
+    EXPECT_FALSE(is_owned(found));
+    EXPECT_TRUE(UnfinishedMark::set(path + "/state", "it"));
+}
+
 TEST_F(State, LooksAtLocksWithoutTakingThem) {
     const auto open_file = [&] {
         return FileDescriptor(::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
