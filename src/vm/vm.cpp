@@ -153,6 +153,10 @@ Result<void> Vm::create_engine() {
     if (!choice->passed_over.empty()) {
         announcements_.push_back(choice->passed_over);
     }
+    if (translations_ && !cpu::translates(engine_->name())) {
+        announcements_.push_back(
+            fmt::format("engine {} translates nothing that --translation-cache could keep", engine_->name()));
+    }
     return {};
 }
 
