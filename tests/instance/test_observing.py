@@ -133,7 +133,7 @@ class Healths(ContainerTest):
         return self.strata("ps", "-a", "--format", "{{.Status}}").strip()
 
     def test_well_and_not(self):
-        self.start_checked("cat /well; exit $(cat /well)", "--health-retries", "2")
+        self.start_checked("well=$(cat /well) || exit 1; echo $well; exit $well", "--health-retries", "2")
         self.strata("exec", "it", "sh", "-c", "echo 0 > /new; mv /new /well")
         self.wait_for(lambda: self.health()["Status"] == "healthy")
         self.assertTrue(self.shown().endswith(" (healthy)"))
