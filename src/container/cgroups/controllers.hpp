@@ -48,6 +48,9 @@ namespace v2 {
 // cgroup v1's shares (2 to 262144) as v2's weight (1 to 10000), as runtimes have agreed on.
 [[nodiscard]] std::uint64_t weight_of_shares(std::uint64_t shares);
 
+// blkio's weight (10 to 1000) as io.weight's (1 to 10000).
+[[nodiscard]] std::uint64_t weight_of_block_io(std::uint64_t weight);
+
 } // namespace v2
 
 // The configuration's rules and after them what every container may use.

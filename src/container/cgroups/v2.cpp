@@ -55,6 +55,8 @@ std::uint64_t weight_of_shares(std::uint64_t shares) {
     return 1 + (std::clamp(shares, least, most) - least) * 9999 / (most - least);
 }
 
+std::uint64_t weight_of_block_io(std::uint64_t weight) { return 1 + (weight - 10) * 9999 / 990; }
+
 Result<void> set_memory(const std::string& directory, const MemoryLimits& limits) {
     if (limits.check_before_update && limits.limit && *limits.limit > 0) {
         const auto usage = read_cgroup_number(directory, "memory.current").value_or(0);
@@ -105,8 +107,7 @@ Result<void> set_block_io(const std::string& directory, const BlockIoLimits& lim
     Writer writer(directory);
     const bool bfq = has_cgroup_file(directory, "io.bfq.weight");
     const std::string file = bfq ? "io.bfq.weight" : "io.weight";
-    // blkio's 10 to 1000 is io.weight's 1 to 10000.
-    const auto scaled = [bfq](std::uint64_t weight) { return bfq ? weight : 1 + (weight - 10) * 9999 / 990; };
+    const auto scaled = [bfq](std::uint64_t weight) { return bfq ? weight : weight_of_block_io(weight); };
     if (limits.weight.value_or(0) >= 10) {
         writer.write(file, std::to_string(scaled(*limits.weight)));
     }

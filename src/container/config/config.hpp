@@ -210,6 +210,7 @@ struct MemoryPolicy {
 struct IntelRdt {
     std::string clos_id, l3_cache_schema, memory_bandwidth_schema;
     std::vector<std::string> schemata;
+    bool monitoring = false; // also what 1.0 to 1.2 call enableCMT and enableMBM
 };
 
 struct Config {

@@ -103,6 +103,15 @@ MemoryPolicy read_memory_policy(const JsonNode& node) {
     return policy;
 }
 
+IntelRdt read_intel_rdt(const JsonNode& node) {
+    return {.clos_id = read_text(node.find("closID")),
+            .l3_cache_schema = read_text(node.find("l3CacheSchema")),
+            .memory_bandwidth_schema = read_text(node.find("memBwSchema")),
+            .schemata = node.find("schemata").strings(),
+            .monitoring = node.find("enableMonitoring").boolean() || node.find("enableCMT").boolean() ||
+                          node.find("enableMBM").boolean()};
+}
+
 unsigned long read_personality(const JsonNode& node) {
     if (!node.find("flags").items().empty()) {
         node.find("flags").refuse("has flags, and the specification defines none");
@@ -124,10 +133,7 @@ void read_linux(const JsonNode& node, Config& config) {
     config.cgroups_path = read_text(node.find("cgroupsPath"));
     config.resources = read_resources(node.find("resources"));
     if (const auto rdt = node.find("intelRdt")) {
-        config.intel_rdt = IntelRdt{.clos_id = read_text(rdt.find("closID")),
-                                    .l3_cache_schema = read_text(rdt.find("l3CacheSchema")),
-                                    .memory_bandwidth_schema = read_text(rdt.find("memBwSchema")),
-                                    .schemata = rdt.find("schemata").strings()};
+        config.intel_rdt = read_intel_rdt(rdt);
     }
     if (const auto policy = node.find("memoryPolicy")) {
         config.memory_policy = read_memory_policy(policy);
