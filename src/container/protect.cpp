@@ -1,3 +1,4 @@
+#include "container/kernel/companion.hpp"
 #include "container/kernel/system_calls.hpp"
 #include "container/mounts/mount.hpp"
 #include "container/runtime.hpp"
@@ -12,7 +13,7 @@
 namespace strata::container {
 namespace {
 
-// Set for the second run; believed only if the executable bears it out.
+// Set for the second run, to this program's directory; believed only if the executable bears it out.
 constexpr auto marker = "_STRATA_PROTECTED";
 constexpr int all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
@@ -55,16 +56,18 @@ FileDescriptor sealed_copy() {
 } // namespace
 
 Result<void> protect_executable(char** argv) {
-    if (std::getenv(marker) != nullptr) {
+    if (const char* directory = std::getenv(marker)) {
+        set_companion_directory(directory);
         ::unsetenv(marker);
         return is_protected()
                    ? Result<void>{}
                    : fail(std::string(marker) + " is set, and the executable is not protected", "unset it");
     }
+    const std::string own_directory = companion_path("");
     for (auto* const make : {&read_only_mount, &sealed_copy}) {
         const FileDescriptor copy = make();
         if (copy) {
-            ::setenv(marker, "1", 1);
+            ::setenv(marker, own_directory.c_str(), 1);
             ::execveat(copy.get(), "", argv, environ, AT_EMPTY_PATH);
             ::unsetenv(marker);
         }

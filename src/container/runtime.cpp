@@ -5,6 +5,7 @@
 #include "container/kernel/system_calls.hpp"
 #include "container/lifecycle/create.hpp"
 #include "container/lifecycle/foreground.hpp"
+#include "container/lifecycle/placement.hpp"
 #include "container/process/hooks.hpp"
 
 #include <csignal>
@@ -239,16 +240,17 @@ Result<void> Runtime::resume(const std::string& id) {
                                                : Cgroup(container->state.cgroup_paths).freeze(false);
 }
 
-Result<void> Runtime::update(const std::string& id, const Resources& resources) {
-    const auto container = find_live(id, "update");
+Result<void> Runtime::update(const std::string& id, const Resources& resources,
+                             const std::optional<IntelRdt>& rdt) {
+    auto container = find_live(id, "update");
     if (!container) {
         return std::unexpected(container.error());
     }
-    const Cgroup cgroup(container->state.cgroup_paths);
-    if (auto set = cgroup.set(resources); !set) {
-        return set;
+    if (auto updated = update_placement(container->state, resources); !updated || !rdt) {
+        return updated;
     }
-    return resources.devices.empty() ? Result<void>{} : cgroup.set_devices(resources.devices);
+    auto updated = update_rdt(container->state, *rdt);
+    return updated ? store_.save(container->state) : updated;
 }
 
 Result<std::vector<pid_t>> Runtime::processes(const std::string& id) const {

@@ -17,8 +17,9 @@
 namespace strata::container {
 
 struct RuntimeOptions {
-    std::string root;      // where the state is; see default_root()
-    bool rootless = false; // cgroups that may not be made are done without
+    std::string root;            // where the state is; see default_root()
+    bool rootless = false;       // cgroups that may not be made are done without
+    bool systemd_cgroup = false; // of new containers: systemd makes them
 };
 
 struct CreateOptions {
@@ -79,7 +80,9 @@ public:
     [[nodiscard]] Result<void> remove(const std::string& id, bool force);
     [[nodiscard]] Result<void> pause(const std::string& id);
     [[nodiscard]] Result<void> resume(const std::string& id);
-    [[nodiscard]] Result<void> update(const std::string& id, const Resources& resources);
+    // `rdt` with its schemas: a class that the container has none of yet is made.
+    [[nodiscard]] Result<void> update(const std::string& id, const Resources& resources,
+                                      const std::optional<IntelRdt>& rdt = {});
 
     // The IDs of the container's processes, in this process's pid namespace.
     [[nodiscard]] Result<std::vector<pid_t>> processes(const std::string& id) const;

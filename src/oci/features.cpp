@@ -28,11 +28,11 @@ Json linux_features() {
     return {
         {"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}},
         {"capabilities", container::capability_names()},
-        {"cgroup", {{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", true}}},
+        {"cgroup", {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", true}, {"rdma", true}}},
         {"seccomp", seccomp()},
         {"apparmor", {{"enabled", true}}},
         {"selinux", {{"enabled", true}}},
-        {"intelRdt", {{"enabled", false}}},
+        {"intelRdt", {{"enabled", true}, {"schemata", true}, {"monitoring", true}}},
         {"memoryPolicy",
          {{"modes",
            {"MPOL_DEFAULT", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED",
@@ -64,7 +64,7 @@ Result<int> features(container::Runtime& /*runtime*/, Words words) {
                                                        std::to_string(version.minor) + "." +
                                                        std::to_string(version.micro)},
           {"org.opencontainers.runc.checkpoint.enabled", "true"}}},
-        {"potentiallyUnsafeConfigAnnotations", Json::array()}};
+        {"potentiallyUnsafeConfigAnnotations", {"org.systemd.property.", "org.criu.config"}}};
     std::printf("%s\n", document.dump(2).c_str());
     return 0;
 }

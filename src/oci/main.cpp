@@ -53,18 +53,15 @@ Result<int> dispatch(const Globals& globals, Words words, char** argv) {
     if (verb == std::end(all_verbs)) {
         return fail("there is no verb '" + std::string(name) + "'", "see strata-oci --help");
     }
-    if (globals.systemd_cgroup) {
-        return fail("--systemd-cgroup: control groups are made directly, not by systemd",
-                    "set the caller's cgroup manager to cgroupfs");
-    }
     if (verb->enters) {
         if (auto protection = container::protect_executable(argv); !protection) {
             return std::unexpected(protection.error());
         }
     }
-    container::Runtime runtime({.root = globals.root.empty() ? container::default_root() : globals.root,
-                                .rootless = globals.rootless == "true" ||
-                                            (globals.rootless != "false" && container::is_rootless())});
+    container::Runtime runtime(
+        {.root = globals.root.empty() ? container::default_root() : globals.root,
+         .rootless = globals.rootless == "true" || (globals.rootless != "false" && container::is_rootless()),
+         .systemd_cgroup = globals.systemd_cgroup});
     return verb->run(runtime, words.subspan(1));
 }
 
@@ -77,7 +74,8 @@ int run_command_line(char** argv, int argc) {
     arguments.text("--log", globals.log, "also write errors to this file");
     arguments.text("--log-format", globals.log_format, "of that file: text or json");
     arguments.flag("--debug", globals.debug, "accepted for the callers' sake");
-    arguments.flag("--systemd-cgroup", globals.systemd_cgroup, "not possible; says so");
+    arguments.flag("--systemd-cgroup", globals.systemd_cgroup,
+                   "have systemd make control groups; linux.cgroupsPath is SLICE:PREFIX:NAME");
     arguments.text("--rootless", globals.rootless,
                    "do without cgroups that may not be made: true, false, auto");
     arguments.flag("--version,-v", version, "print the version");

@@ -32,8 +32,18 @@ struct UpdateFlags {
         arguments.text("--cpuset-cpus", cpuset_cpus, "CPUs, as in 0-3,7");
         arguments.text("--cpuset-mems", cpuset_mems, "memory nodes");
         arguments.number("--blkio-weight", weight, "weight of the block I/O, 10 to 1000");
-        arguments.text("--l3-cache-schema", l3, "not possible; says so");
-        arguments.text("--mem-bw-schema", bandwidth, "not possible; says so");
+        arguments.text("--l3-cache-schema", l3, "Intel RDT: share of the L3 cache, as in L3:0=ff;1=f");
+        arguments.text("--mem-bw-schema", bandwidth, "Intel RDT: memory bandwidth, as in MB:0=50;1=20");
+    }
+
+    [[nodiscard]] std::optional<container::IntelRdt> rdt() const {
+        if (l3.empty() && bandwidth.empty()) {
+            return std::nullopt;
+        }
+        container::IntelRdt schemas;
+        schemas.l3_cache_schema = l3;
+        schemas.memory_bandwidth_schema = bandwidth;
+        return schemas;
     }
 
     void apply(container::Resources& target) const {
@@ -81,16 +91,13 @@ Result<int> update(container::Runtime& runtime, Words words) {
     if (!rest || arguments.helped()) {
         return rest ? Result<int>(0) : std::unexpected(rest.error());
     }
-    if (!flags.l3.empty() || !flags.bandwidth.empty()) {
-        return fail("Intel RDT schemata cannot be changed by update");
-    }
     auto resources = flags.resources.empty() ? Result<container::Resources>(container::Resources{})
                                              : load(flags.resources);
     if (!resources) {
         return std::unexpected(resources.error());
     }
     flags.apply(*resources);
-    return status_of(runtime.update(rest->front(), *resources));
+    return status_of(runtime.update(rest->front(), *resources, flags.rdt()));
 }
 
 } // namespace strata::oci

@@ -16,6 +16,7 @@ FLOORS = {
     "image": ["base"],
     "container": ["base"],
     "oci": ["container", "base"],
+    "units": [],
     "init": [],
     "usernet": ["backends", "base"],
     "instance": ["container", "image", "base"],

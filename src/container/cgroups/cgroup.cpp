@@ -88,6 +88,14 @@ Result<void> hand_down_controllers(const std::string& directory) {
     return {};
 }
 
+void hand_down_from_root(const std::string& directory) {
+    const std::string parent = directory.substr(0, directory.rfind('/'));
+    if (has_cgroup_file(parent, "cgroup.controllers")) {
+        hand_down_from_root(parent);
+        (void)hand_down_controllers(directory);
+    }
+}
+
 Result<void> remove_tree(const std::string& directory) {
     for (const auto& child : child_cgroups(directory)) {
         if (auto removed = remove_tree(directory + "/" + child); !removed) {
@@ -152,6 +160,12 @@ Result<void> Cgroup::create(bool optional) {
         entry = made ? std::next(entry) : paths_.erase(entry);
     }
     return {};
+}
+
+void Cgroup::hand_down_all() const {
+    if (const auto unified = paths_.find(unified_key); unified != paths_.end()) {
+        hand_down_from_root(unified->second);
+    }
 }
 
 Result<void> Cgroup::add(pid_t pid) const {

@@ -28,6 +28,8 @@ public:
 
     // Without the right to (`optional`), hierarchies are passed over.
     [[nodiscard]] Result<void> create(bool optional);
+    // In version 2: every controller to this group from all those above it.
+    void hand_down_all() const;
     [[nodiscard]] Result<void> add(pid_t pid) const;
     [[nodiscard]] Result<void> set(const Resources& resources) const;
 

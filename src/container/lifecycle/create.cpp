@@ -8,6 +8,7 @@
 #include "container/isolation/sysctl.hpp"
 #include "container/kernel/system_calls.hpp"
 #include "container/lifecycle/init.hpp"
+#include "container/lifecycle/placement.hpp"
 #include "container/process/attributes.hpp"
 #include "container/process/console.hpp"
 #include "container/process/hooks.hpp"
@@ -27,8 +28,8 @@ namespace {
 // The work of the creator while the process sets itself up.
 class Creator {
 public:
-    Creator(const Runtime& runtime, const CreateOptions& options, InitPlan& plan, Cgroup& cgroup)
-        : runtime_(runtime), options_(options), plan_(plan), cgroup_(cgroup) {}
+    Creator(const Runtime& runtime, const CreateOptions& options, InitPlan& plan, Placement& placement)
+        : runtime_(runtime), options_(options), plan_(plan), placement_(placement) {}
 
     // Until the process is ready to start.
     Result<Creation> create(Channel channel);
@@ -38,7 +39,7 @@ public:
 private:
     Result<void> start_process();
     Result<void> serve_process();
-    Result<void> prepare_cgroup();
+    Result<void> place_process();
     Result<void> run_creator_hooks();
     Result<void> send_listener(const std::string& number);
     Result<void> finish();
@@ -47,7 +48,7 @@ private:
     const Runtime& runtime_;
     const CreateOptions& options_;
     InitPlan& plan_;
-    Cgroup& cgroup_;
+    Placement& placement_;
     Channel channel_;
     FileDescriptor pidfd_;
     pid_t pid_ = 0;
@@ -79,22 +80,12 @@ Result<void> Creator::start_process() {
     return {};
 }
 
-Result<void> Creator::prepare_cgroup() {
-    const bool rootless = runtime_.options().rootless;
-    if (auto made = cgroup_.create(rootless); !made) {
+Result<void> Creator::place_process() {
+    if (auto made = placement_.make(pid_, plan_.state); !made) {
         return made;
     }
-    plan_.state.cgroup_paths = cgroup_.paths();
-    if (auto added = cgroup_.add(pid_); !added && !rootless) {
-        return added;
-    }
-    if (auto set = cgroup_.set(plan_.config.resources); !set) {
-        return set;
-    }
-    auto devices = cgroup_.set_devices(plan_.config.resources.devices);
-    const bool tolerated = rootless || plan_.config.has_new(CLONE_NEWUSER);
-    return devices || !tolerated ? devices
-                                 : Result<void>{}; // a user namespace's devices are not its own to use
+    // A user namespace's devices are not its own to use.
+    return placement_.limit(runtime_.options().rootless || plan_.config.has_new(CLONE_NEWUSER));
 }
 
 Result<void> Creator::run_creator_hooks() {
@@ -137,15 +128,16 @@ Result<void> Creator::serve_process() {
         }
     }
     plan_.state.pid = pid_;
-    if (auto ready = prepare_cgroup(); !ready) {
-        return ready;
+    if (auto placed = place_process(); !placed) {
+        return placed;
     }
     if (const auto& score = plan_.config.process->oom_score_adj) {
         if (auto set = set_oom_score(pid_, *score); !set) {
             return set;
         }
     }
-    if (auto sent = channel_.send(Word::in_cgroup, std::to_string(pid_)); !sent) {
+    if (auto sent = channel_.send(Word::in_cgroup, std::to_string(pid_) + " " + placement_.made_by_systemd());
+        !sent) {
         return sent;
     }
     while (true) {
@@ -184,6 +176,7 @@ void Creator::give_up() {
 Result<Creation> Creator::create(Channel channel) {
     channel_ = std::move(channel);
     Result<void> done = start_process();
+    done = done ? placement_.begin() : done;
     done = done ? serve_process() : done;
     done = done ? finish() : done;
     if (!done) {
@@ -257,7 +250,9 @@ Result<void> fill_plan(InitPlan& plan, const CreateOptions& options) {
         return fail("config.json: process is missing, and there is nothing to run without it");
     }
     if (plan.config.intel_rdt) {
-        return fail("config.json: linux.intelRdt is not supported");
+        if (const auto mounted = resctrl_of_host(); !mounted) {
+            return std::unexpected(mounted.error());
+        }
     }
     plan.preserved_fds = options.preserved_fds + inherit_sockets(*plan.config.process);
     if (auto checked = check_preserved(plan.preserved_fds); !checked) {
@@ -300,13 +295,13 @@ Result<Creation> create_reserved(const Runtime& runtime, const std::string& id, 
     if (!host) {
         return std::unexpected(host.error());
     }
-    auto cgroup = Cgroup::plan(*host, plan.config.cgroups_path, id);
-    if (!cgroup) {
-        return std::unexpected(cgroup.error());
+    auto placement = Placement::plan(runtime.options(), *host, plan.config, id);
+    if (!placement) {
+        return std::unexpected(placement.error());
     }
     plan.cgroup_host = &*host;
-    plan.cgroup = &*cgroup;
-    plan.state = first_state(id, plan.config, options.bundle, *cgroup);
+    plan.cgroup = &placement->cgroup();
+    plan.state = first_state(id, plan.config, options.bundle, placement->cgroup());
     FileDescriptor served;
     auto console = open_console(plan.config, options, serve_terminal, served);
     auto ends = Channel::make();
@@ -322,7 +317,7 @@ Result<Creation> create_reserved(const Runtime& runtime, const std::string& id, 
     plan.console_socket = std::move(*console);
     plan.start = std::move(*fifo);
     plan.channel = std::move(ends->second);
-    auto creation = Creator(runtime, options, plan, *cgroup).create(std::move(ends->first));
+    auto creation = Creator(runtime, options, plan, *placement).create(std::move(ends->first));
     plan.console_socket.reset();
     if (creation && served) {
         auto terminal = receive_descriptor(served.get());
@@ -377,7 +372,7 @@ Result<void> announce(pid_t pid, int pidfd, const std::string& pid_file, const s
 }
 
 Result<void> destroy_container(const StateStore& store, const State& state) {
-    if (auto removed = Cgroup(state.cgroup_paths).remove(); !removed) {
+    if (auto removed = remove_placement(state); !removed) {
         return removed;
     }
     return store.remove(state.id);

@@ -10,6 +10,7 @@
 #include "container/process/console.hpp"
 #include "container/process/program.hpp"
 #include "container/runtime.hpp"
+#include "container/systemd/manager.hpp"
 
 #include <csignal>
 #include <cstdlib>
@@ -191,13 +192,24 @@ Result<void> Joining::enter_cgroup() const {
     for (auto& [controller, directory] : paths) {
         directory += options_.cgroup.empty() ? "" : "/" + options_.cgroup;
     }
-    return Cgroup(std::move(paths)).add(pid_);
+    auto added = Cgroup(std::move(paths)).add(pid_);
+    if (added || !state_.unit) {
+        return added;
+    }
+    auto manager = SystemdManager::open(state_.unit->user);
+    return manager ? manager->attach(*state_.unit, pid_, options_.cgroup.empty() ? "" : "/" + options_.cgroup)
+                   : std::unexpected(manager.error());
 }
 
 Result<void> Joining::prepare() {
     auto entered = enter_cgroup();
     if (!entered && ::geteuid() == 0) {
         return entered;
+    }
+    if (state_.rdt) {
+        if (auto added = add_to_rdt_group(*state_.rdt, pid_); !added) {
+            return added;
+        }
     }
     if (const auto& score = plan_.process.oom_score_adj) {
         if (auto set = set_oom_score(pid_, *score); !set) {

@@ -5,6 +5,7 @@
 #include "container/isolation/sysctl.hpp"
 #include "container/kernel/procfs.hpp"
 #include "container/kernel/system_calls.hpp"
+#include "container/lifecycle/placement.hpp"
 #include "container/process/attributes.hpp"
 #include "container/process/console.hpp"
 #include "container/process/hooks.hpp"
@@ -66,11 +67,19 @@ Result<void> enter_namespaces(const InitPlan& plan) {
 }
 
 Result<void> enter_cgroup_namespace(InitPlan& plan) {
-    const auto pid = plan.channel.expect(Word::in_cgroup);
-    if (!pid) {
-        return std::unexpected(pid.error());
+    const auto text = plan.channel.expect(Word::in_cgroup);
+    if (!text) {
+        return std::unexpected(text.error());
     }
-    plan.state.pid = static_cast<pid_t>(std::strtol(pid->c_str(), nullptr, 10)); // as the creator sees it
+    char* rest = nullptr;
+    plan.state.pid = static_cast<pid_t>(std::strtol(text->c_str(), &rest, 10)); // as the creator sees it
+    if (const std::string control_group(rest + 1); !control_group.empty()) {
+        auto cgroup = cgroup_of_unit(*plan.cgroup_host, control_group);
+        if (!cgroup) {
+            return std::unexpected(cgroup.error());
+        }
+        *plan.cgroup = std::move(*cgroup);
+    }
     if (plan.config.has_new(CLONE_NEWCGROUP) && ::unshare(CLONE_NEWCGROUP) != 0) {
         return fail_errno("make", "a cgroup namespace");
     }

@@ -24,7 +24,7 @@ struct InitPlan {
     std::vector<OpenNamespace> joined{};
     PreparedRoot root{};
     const CgroupHost* cgroup_host = nullptr;
-    const Cgroup* cgroup = nullptr;
+    Cgroup* cgroup = nullptr; // where systemd makes it, without paths at first
     std::optional<SeccompProgram> seccomp{};
     FileDescriptor console_socket{}; // gets the terminal's master
     FileDescriptor start{};          // the FIFO to wait at; without it the channel

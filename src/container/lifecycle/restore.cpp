@@ -7,6 +7,7 @@
 #include "container/lifecycle/checkpoint.hpp"
 #include "container/lifecycle/create.hpp"
 #include "container/lifecycle/foreground.hpp"
+#include "container/lifecycle/placement.hpp"
 #include "container/mounts/mount.hpp"
 #include "container/process/console.hpp"
 #include "container/process/hooks.hpp"
@@ -26,9 +27,9 @@ namespace {
 class Restorer {
 public:
     Restorer(const Runtime& runtime, const CheckpointOptions& options, const CreateOptions& create,
-             Config& config, State& state, Cgroup& cgroup)
+             Config& config, State& state, Placement& placement)
         : runtime_(runtime), options_(options), create_(create), config_(config), state_(state),
-          cgroup_(cgroup) {}
+          placement_(placement) {}
 
     // Until the container's processes run.
     Result<void> restore(const CheckpointFolder& folder, bool serve_terminal);
@@ -51,7 +52,7 @@ private:
     const CreateOptions& create_;
     Config& config_;
     State& state_;
-    Cgroup& cgroup_;
+    Placement& placement_;
     MessageWriter to_;
     std::vector<FileDescriptor> inherited_;
     FileDescriptor terminal_;
@@ -102,7 +103,7 @@ Result<void> Restorer::prepare_root() const {
 
 Result<void> Restorer::name_mounts(const Outside& outside) {
     for (const auto& place : outside.mounts) {
-        const auto source = source_of_mount(place, config_, cgroup_);
+        const auto source = source_of_mount(place, config_, placement_.cgroup());
         if (!source) {
             return std::unexpected(source.error());
         }
@@ -157,11 +158,10 @@ Result<void> Restorer::give_namespaces() {
 
 // CRIU begins in the container's cgroup, and is told that this is where the saved one was.
 Result<void> Restorer::enter_cgroup(pid_t criu, MessageWriter& to) {
-    if (auto made = cgroup_.create(false); !made) {
+    auto made = placement_.begin();
+    made = made ? placement_.make(criu, state_) : made;
+    if (!made) {
         return made;
-    }
-    if (auto added = cgroup_.add(criu); !added) {
-        return added;
     }
     const auto text = read_text_at(AT_FDCWD, "/proc/" + std::to_string(criu) + "/cgroup");
     for (const auto& line : split_lines(text.value_or(""))) { // "4:memory:/path"
@@ -200,10 +200,7 @@ Result<void> Restorer::follow(CriuNotification step) {
     // The processes are there and do not run yet.
     state_.pid = step.pid;
     state_.start_time = process_start_time(step.pid).value_or(0);
-    if (auto set = cgroup_.set(config_.resources); !set) {
-        return set;
-    }
-    if (auto set = cgroup_.set_devices(config_.resources.devices); !set) {
+    if (auto set = placement_.limit(false); !set) {
         return set;
     }
     return runtime_.store().save(state_);
@@ -269,23 +266,23 @@ Result<void> restore_reserved(const Runtime& runtime, CheckpointOptions options,
     if (!host) {
         return std::unexpected(host.error());
     }
-    auto cgroup = Cgroup::plan(*host, config.cgroups_path, state.id);
-    if (!cgroup) {
-        return std::unexpected(cgroup.error());
+    auto placement = Placement::plan(runtime.options(), *host, config, state.id);
+    if (!placement) {
+        return std::unexpected(placement.error());
     }
     if (options.manage_cgroups == "strict") {
-        if (auto absent = check_absent(*cgroup); !absent) {
+        if (auto absent = check_absent(placement->cgroup()); !absent) {
             return absent;
         }
         options.manage_cgroups = "soft";
     }
-    state = first_state(state.id, config, create.bundle, *cgroup);
+    state = first_state(state.id, config, create.bundle, placement->cgroup());
     auto saved = runtime.store().save(state);
     saved = saved ? save_config(runtime, state.id, create.bundle) : saved;
     if (!saved) {
         return saved;
     }
-    Restorer restorer(runtime, options, create, config, state, *cgroup);
+    Restorer restorer(runtime, options, create, config, state, *placement);
     auto restored = restorer.restore(folder, serve_terminal);
     if (restored) {
         terminal = restorer.take_terminal();

@@ -200,10 +200,14 @@ Result<Json> Runtime::stats(const std::string& id) const {
         return std::unexpected(container.error());
     }
     const Cgroup cgroup(container->state.cgroup_paths);
-    return Json{{"cpu", cpu_stats(cgroup)},       {"cpuset", Json::object()},
-                {"memory", memory_stats(cgroup)}, {"pids", pids_stats(cgroup)},
-                {"blkio", block_stats(cgroup)},   {"hugetlb", hugepage_stats(cgroup)},
-                {"intel_rdt", Json::object()},    {"network_interfaces", nullptr}};
+    return Json{{"cpu", cpu_stats(cgroup)},
+                {"cpuset", Json::object()},
+                {"memory", memory_stats(cgroup)},
+                {"pids", pids_stats(cgroup)},
+                {"blkio", block_stats(cgroup)},
+                {"hugetlb", hugepage_stats(cgroup)},
+                {"intel_rdt", container->state.rdt ? rdt_stats(*container->state.rdt) : Json::object()},
+                {"network_interfaces", nullptr}};
 }
 
 Result<std::uint64_t> Runtime::oom_kills(const std::string& id) const {

@@ -12,8 +12,8 @@
 namespace strata::container {
 
 enum class Word : std::uint32_t {
-    ids_mapped,       // creator: the ID maps are written
-    in_cgroup,        // creator: the process is in its cgroup
+    ids_mapped, // creator: the ID maps are written
+    in_cgroup,  // creator: the process is in its cgroup; its pid, a blank, and the cgroup if systemd made it
     namespaces_ready, // process: its namespaces are there; hooks may run
     hooks_done,       // creator
     listener,         // process: the number of the seccomp listener, as text

@@ -43,6 +43,30 @@ Json namespaces_document(const State& state) {
     return list;
 }
 
+Json unit_document(const State& state) {
+    return state.unit
+               ? Json{{"name", state.unit->name}, {"slice", state.unit->slice}, {"user", state.unit->user}}
+               : Json();
+}
+
+Json rdt_document(const State& state) {
+    return state.rdt ? Json{{"directory", state.rdt->directory},
+                            {"monitor", state.rdt->monitor},
+                            {"own", state.rdt->own}}
+                     : Json();
+}
+
+void read_placement(const JsonNode& root, State& state) {
+    if (const auto unit = root.find("unit")) {
+        state.unit =
+            SystemdUnit{unit.at("name").string(), unit.at("slice").string(), unit.at("user").boolean()};
+    }
+    if (const auto rdt = root.find("intelRdt")) {
+        state.rdt =
+            RdtGroup{rdt.at("directory").string(), rdt.at("monitor").string(), rdt.at("own").boolean()};
+    }
+}
+
 } // namespace
 
 std::string_view status_name(Status status) {
@@ -94,6 +118,8 @@ Result<void> StateStore::save(const State& state) const {
                         {"created", state.created},
                         {"annotations", state.annotations},
                         {"cgroupPaths", state.cgroup_paths},
+                        {"unit", unit_document(state)},
+                        {"intelRdt", rdt_document(state)},
                         {"namespaces", namespaces_document(state)},
                         {"owner", state.owner}};
     return write_whole(directory(state.id) + "/state.json", dump(document));
@@ -119,11 +145,14 @@ Result<State> StateStore::load(const std::string& id) const {
                 .created = root.at("created").string(),
                 .annotations = root.find("annotations").string_map(),
                 .cgroup_paths = root.find("cgroupPaths").string_map(),
+                .unit = {},
+                .rdt = {},
                 .namespaces = {},
                 .owner = static_cast<std::uint32_t>(root.find("owner").number())};
     for (const auto& item : root.find("namespaces").items()) {
         state.namespaces.emplace_back(static_cast<int>(item.at("flag").integer()), item.at("type").string());
     }
+    read_placement(root, state);
     if (reader.error()) {
         return std::unexpected(*reader.error());
     }

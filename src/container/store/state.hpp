@@ -4,6 +4,8 @@
 
 #include "base/error.hpp"
 #include "base/json_reader.hpp"
+#include "container/rdt/group.hpp"
+#include "container/systemd/unit.hpp"
 
 #include <map>
 #include <optional>
@@ -24,6 +26,8 @@ struct State {
     std::string created{}; // RFC 3339
     std::map<std::string, std::string> annotations{};
     std::map<std::string, std::string> cgroup_paths{};
+    std::optional<SystemdUnit> unit{}; // in which systemd holds it
+    std::optional<RdtGroup> rdt{};
     std::vector<std::pair<int, std::string>>
         namespaces{}; // CLONE_ flags that the container has of its own, and names
     std::uint32_t owner = 0;
