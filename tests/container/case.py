@@ -9,8 +9,10 @@ from oci import CHOSEN, PATIENCE, Bundle, Runtime, new_id
 
 
 def cgroups(name):
-    """The cgroups of this name in all hierarchies. Others come and go meanwhile."""
-    return [Path(root) for root, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(root) == name]
+    """The cgroups of a container of this name in all hierarchies; systemd's names have a prefix and a suffix. Others come
+    and go meanwhile."""
+    return [Path(root) for root, _, _ in os.walk("/sys/fs/cgroup")
+            if os.path.basename(root) == name or root.endswith(f"-{name}.scope")]
 
 
 def not_in(**reasons):

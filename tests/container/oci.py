@@ -1,6 +1,7 @@
 """Bundles, and the runtimes that run them: Strata's, and runc and crun beside it.
 
-STRATA_OCI is Strata's executable; OCI_RUNTIME names the runtime that a suite runs (strata, runc or crun)."""
+STRATA_OCI is Strata's executable; OCI_RUNTIME names the runtime that a suite runs (strata, runc or crun), and
+OCI_RUNTIME_FLAGS are what goes before each verb."""
 import contextlib
 import functools
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 STRATA_OCI = os.environ.get("STRATA_OCI", str(ROOT / "build/release/bin/strata-oci"))
 CHOSEN = os.environ.get("OCI_RUNTIME", "strata")
+FLAGS = os.environ.get("OCI_RUNTIME_FLAGS", "").split()
 PATIENCE = float(os.environ.get("STRATA_TEST_PATIENCE", "120"))
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_CAPABILITIES = ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_NET_BIND_SERVICE"]
@@ -38,13 +40,17 @@ def command_of(name):
 
 
 class Runtime:
-    def __init__(self, name=CHOSEN):
+    def __init__(self, name=CHOSEN, flags=FLAGS):
         self.name = name
+        self.flags = flags
         self.root = tempfile.mkdtemp(prefix=f"{name}-root-")
+
+    def command(self):
+        return [*command_of(self.name), *self.flags, "--root", self.root]
 
     def __call__(self, *arguments, check=True, **options):
         options.setdefault("stdin", subprocess.DEVNULL)
-        done = subprocess.run([*command_of(self.name), "--root", self.root, *map(str, arguments)], text=True,
+        done = subprocess.run([*self.command(), *map(str, arguments)], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE, **options)
         if check and done.returncode != 0:
             raise AssertionError(f"{self.name} {' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}{done.stderr}")
@@ -52,7 +58,7 @@ class Runtime:
 
     def quietly(self, *arguments, **options):
         """For containers that outlive the call: nobody waits for the end of their output."""
-        return subprocess.run([*command_of(self.name), "--root", self.root, *map(str, arguments)], text=True,
+        return subprocess.run([*self.command(), *map(str, arguments)], text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               timeout=PATIENCE, **options)
 

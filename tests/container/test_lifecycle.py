@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from case import RuntimeTestCase, cgroups, eventually, has_ended, not_in
-from oci import CHOSEN, command_of, new_id
+from oci import new_id
 
 
 def cgroup_directories(container):
@@ -166,7 +166,7 @@ class LifecycleTestCase(RuntimeTestCase):
             Path(bundle.rootfs, "orphan").write_text(
                 "parent() { cut -d' ' -f4 /proc/$$/stat; }\n"
                 "while [ $(parent) = $1 ]; do sleep 0.01; done; parent > /new; mv /new /parent\n")
-            run = subprocess.Popen([*command_of(CHOSEN), "--root", self.runtime.root, "run", *flags, "--bundle", bundle.write(), new_id()],
+            run = subprocess.Popen([*self.runtime.command(), "run", *flags, "--bundle", bundle.write(), new_id()],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
             parent = run.communicate(timeout=100)[0]
             self.assertEqual(parent == f"{run.pid}\n", not flags, parent)
@@ -178,6 +178,20 @@ class LifecycleTestCase(RuntimeTestCase):
             entries = [json.loads(line) for line in log.read().splitlines()]
         errors = [entry for entry in entries if entry["level"] == "error"]
         self.assertTrue(errors and all({"level", "msg", "time"} <= set(e) for e in errors))
+
+    def test_what_this_host_lacks(self):
+        """Before anything is made, in one line."""
+        bundle = self.bundle("true")
+        if not Path("/run/systemd/system").exists():
+            done = self.runtime("--systemd-cgroup", "run", "--bundle", bundle.write(), new_id(), check=False)
+            self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1), done.stderr)
+            self.assertIn("systemd", done.stderr)
+        if " - resctrl " not in Path("/proc/self/mountinfo").read_text():
+            bundle.linux["intelRdt"] = {"closID": "gold", "l3CacheSchema": "L3:0=f"}
+            done = self.run_bundle(bundle, check=False)
+            self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1), done.stderr)
+            self.assertRegex(done.stderr, "(?i)intel ?rdt")
+        self.assertEqual(os.listdir(self.runtime.root), [])
 
     def test_version_and_features(self):
         self.assertIn("spec: 1.", self.runtime("--version").stdout)

@@ -14,11 +14,19 @@ from kvm_host import libraries
 HERE = Path(__file__).resolve().parent
 SUITES = HERE.parent
 STRATA_OCI = Path(os.environ.get("STRATA_OCI", HERE.parents[2] / "build/release/bin/strata-oci"))
+STRATA_UNITS = STRATA_OCI.parent / "strata-units"
 # What the suites call. Some have to be where others look for them by their whole path.
 PROGRAMS = ("runc", "crun", "criu", "ip", "tar", "iptables-restore", "ip6tables-restore", "iptables-save", "ip6tables-save",
             "newuidmap", "newgidmap", "apparmor_parser", "mount", "umount", "unshare", "nsenter", "setpriv", "kmod")
 MODULES = ("veth", "dummy", "overlay", "unix_diag", "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "af_packet_diag",
            "netlink_diag", "nf_tables", "nft_compat", "xt_mark", "nf_conntrack_netlink", "tun", "bfq", "fuse")
+# What a host that systemd starts has besides.
+SYSTEMD_PROGRAMS = ("/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-shutdown", "systemctl", "systemd-run", "busctl",
+                    "dbus-daemon", "podman", "conmon")
+SYSTEMD_FILES = ("system/sysinit.target", "system/basic.target", "system/sockets.target", "system/shutdown.target",
+                 "system/umount.target", "system/slices.target", "system/user.slice", "system/dbus.service", "system/dbus.socket",
+                 "user/basic.target", "user/default.target", "user/sockets.target", "user/shutdown.target", "user/paths.target",
+                 "user/timers.target", "user/exit.target", "user/systemd-exit.service")
 NOT_NEEDED = ("test", "idlelib", "tkinter", "lib2to3", "ensurepip", "site-packages", "dist-packages", "turtledemo",
               "pydoc_data", "config-*")
 
@@ -63,6 +71,27 @@ def add_modules(root):
     subprocess.run(["depmod", "-b", root, tree.name], check=True)
 
 
+def add_systemd(root):
+    """With few units, so that it is there soon, and clients that use it."""
+    for program in SYSTEMD_PROGRAMS:
+        path = shutil.which(program)
+        (root / path.lstrip("/")).unlink(missing_ok=True)
+        add_program(root, path)
+    for name in SYSTEMD_FILES:
+        add_file(root, f"/usr/lib/systemd/{name}")
+    shutil.copytree(HERE / "units", root / "usr/lib/systemd/system", dirs_exist_ok=True)
+    for path in ("/usr/share/dbus-1/system.conf", "/usr/share/dbus-1/system.d/org.freedesktop.systemd1.conf",
+                 "/etc/containers/policy.json"):
+        add_file(root, path)
+    with open(root / "etc/passwd", "a") as passwd:
+        passwd.write("messagebus:x:100:100::/nonexistent:/usr/sbin/nologin\n")
+    with open(root / "etc/group", "a") as group:
+        group.write("messagebus:x:100:\n")
+    (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    (root / "etc/containers/containers.conf").write_text('[containers]\nlog_driver = "k8s-file"\n[engine]\nevents_logger = "file"\n')
+    (root / "var/tmp").mkdir(parents=True)
+
+
 def make_root(root):
     """The files of the other host."""
     for name in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "dev", "proc", "sys", "run", "tmp", "root", "etc", "mnt"):
@@ -82,6 +111,9 @@ def make_root(root):
     for extension in Path("/usr/lib/x86_64-linux-gnu/xtables").glob("libxt_[ms]*.so"):  # CRIU's rules have marks
         add_file(root, extension)
     shutil.copy(STRATA_OCI, root / "usr/bin/strata-oci")  # static
+    shutil.copy(STRATA_UNITS, root / "usr/bin/strata-units")
+    for library in libraries(STRATA_UNITS):
+        add_file(root, library)
     add_python(root)
     add_modules(root)
     shutil.copytree(SUITES, root / "strata/tests/container")
@@ -96,11 +128,13 @@ def make_root(root):
     (root / "tmp").chmod(0o1777)
 
 
-def make_disk(path):
+def make_disk(path, systemd):
     with tempfile.TemporaryDirectory(prefix="strata-host.") as folder:
         root = Path(folder, "root")
         root.mkdir(mode=0o755)
         make_root(root)
+        if systemd:
+            add_systemd(root)
         subprocess.run(["truncate", "-s", "1G", path], check=True)
         subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1", "-d", root, path], check=True)
 
@@ -111,7 +145,7 @@ class OtherHost(Guest):
     def __init__(self, append=""):
         self.folder = tempfile.TemporaryDirectory(prefix="strata-host.")
         disk = Path(self.folder.name, "disk")
-        make_disk(disk)
+        make_disk(disk, "host=systemd" in append)
         super().__init__(options=["--engine", "translator", "--cpus", "2", "--memory", "1G", "--disk", disk],
                          append=f"quiet root=/dev/vda {append}")
 

@@ -1,5 +1,5 @@
 """The container runtime on a host that is not like this one: Debian's kernel 6.1 with cgroup v2 alone, in a machine of
-Strata's own; another one has SELinux. One machine a class; each test runs a suite in it."""
+Strata's own; another one was started by systemd, one has SELinux. One machine a class; each test runs a suite in it."""
 import unittest
 
 import machine
@@ -50,6 +50,34 @@ class Hosts(HostCase):
 
     def test_flags_of_checkpoint_and_restore(self):
         self.suite("hosts/test_checkpoint_flags.py")
+
+
+class Systemd(HostCase):
+    PARAMETERS = "host=systemd"
+
+    def test_systemd_makes_control_groups(self):
+        self.assertEqual(self.host.check("cat /proc/1/comm"), "systemd")
+        self.suite("hosts/test_systemd.py")
+
+    def test_the_suites_with_its_control_groups(self):
+        self.host.check("export OCI_RUNTIME_FLAGS=--systemd-cgroup")
+        self.suite("test_lifecycle.py", *(f"LifecycleTestCase.test_{name}" for name in (
+            "pause_and_resume", "paused_container_is_deleted_by_force", "kill_all_without_a_pid_namespace", "stats",
+            "delete_by_force", "failed_create_leaves_nothing", "run_leaves_nothing")),
+            "ExecTestCase.test_detached", "ExecTestCase.test_same_namespaces_and_cgroups")
+        self.suite("hosts/test_checkpoint.py", "CheckpointTestCase.test_a_counting_process_goes_on")
+
+
+class SystemdVersion1(HostCase):
+    """As Debian did until version 10."""
+    PARAMETERS = "host=systemd systemd.unified_cgroup_hierarchy=0"
+
+    def test_systemd_makes_control_groups(self):
+        self.assertIn(" - cgroup ", self.host.check("cat /proc/self/mountinfo"))
+        self.suite("hosts/test_systemd_v1.py")
+        self.host.check("export OCI_RUNTIME_FLAGS=--systemd-cgroup")
+        self.suite("test_lifecycle.py", "LifecycleTestCase.test_pause_and_resume", "LifecycleTestCase.test_run_leaves_nothing",
+                   "ExecTestCase.test_same_namespaces_and_cgroups")
 
 
 class SELinux(HostCase):
