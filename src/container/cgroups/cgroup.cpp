@@ -15,8 +15,6 @@
 namespace strata::container {
 namespace {
 
-constexpr auto unified_key = "";
-
 bool is_permission(int code) { return code == EACCES || code == EPERM || code == EROFS; }
 
 // ".." in a cgroup's path would lead out of the hierarchy.
@@ -180,6 +178,12 @@ Result<void> Cgroup::add(pid_t pid) const {
         }
     }
     return {};
+}
+
+Result<void> Cgroup::add_to_unified(pid_t pid) const {
+    const auto unified = paths_.find(unified_key);
+    return unified == paths_.end() ? Result<void>{}
+                                   : write_cgroup_file(unified->second, "cgroup.procs", std::to_string(pid));
 }
 
 std::optional<Cgroup::Place> Cgroup::find(const std::string& controller) const {

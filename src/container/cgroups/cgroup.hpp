@@ -15,6 +15,8 @@ namespace strata::container {
 
 class Cgroup {
 public:
+    static constexpr auto unified_key = ""; // the unified hierarchy's key in paths()
+
     // `path` is config.json's cgroupsPath: absolute from the hierarchies' roots, relative from the creator's
     // own cgroup, or on a host with version 2 alone from the one above it; `id` is used when it is empty.
     [[nodiscard]] static Result<Cgroup> plan(const CgroupHost& host, const std::string& path,
@@ -23,7 +25,7 @@ public:
     // From what paths() gave.
     explicit Cgroup(std::map<std::string, std::string> paths) : paths_(std::move(paths)) {}
 
-    // Controller to directory; the unified hierarchy's key is "".
+    // Controller to directory.
     [[nodiscard]] const std::map<std::string, std::string>& paths() const { return paths_; }
 
     // Without the right to (`optional`), hierarchies are passed over.
@@ -31,6 +33,7 @@ public:
     // In version 2: every controller to this group from all those above it.
     void hand_down_all() const;
     [[nodiscard]] Result<void> add(pid_t pid) const;
+    [[nodiscard]] Result<void> add_to_unified(pid_t pid) const;
     [[nodiscard]] Result<void> set(const Resources& resources) const;
 
     // The device rules alone; empty ones still deny all but the standard devices.

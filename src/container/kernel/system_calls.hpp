@@ -21,10 +21,12 @@ inline int openat2(int directory, const char* path, const open_how& how) {
 }
 
 // As fork: twice returned from, and the child's memory is a copy. `pidfd`, if asked for, gets one of the
-// child.
-inline pid_t clone_process(std::uint64_t flags, int exit_signal, int* pidfd = nullptr) {
+// child. `cgroup`, a directory of the unified hierarchy, is where it is born; -1: where the caller is.
+inline pid_t clone_process(std::uint64_t flags, int exit_signal, int* pidfd = nullptr, int cgroup = -1) {
     clone_args arguments{};
-    arguments.flags = flags | (pidfd != nullptr ? std::uint64_t{CLONE_PIDFD} : 0);
+    arguments.flags = flags | (pidfd != nullptr ? std::uint64_t{CLONE_PIDFD} : 0) |
+                      (cgroup >= 0 ? std::uint64_t{CLONE_INTO_CGROUP} : 0);
+    arguments.cgroup = cgroup >= 0 ? static_cast<std::uint64_t>(cgroup) : 0;
     arguments.pidfd = reinterpret_cast<std::uint64_t>(pidfd);
     arguments.exit_signal = static_cast<std::uint64_t>(exit_signal);
     return static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));

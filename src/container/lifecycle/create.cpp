@@ -52,6 +52,7 @@ private:
     Channel channel_;
     FileDescriptor pidfd_;
     pid_t pid_ = 0;
+    bool born_inside_ = false; // the unified hierarchy's group
 };
 
 Result<void> Creator::start_process() {
@@ -64,8 +65,19 @@ Result<void> Creator::start_process() {
     for (const int flag : {CLONE_NEWUSER, CLONE_NEWPID}) {
         flags |= plan_.config.has_new(flag) ? static_cast<std::uint64_t>(flag) : 0;
     }
+    auto entrance = placement_.prepare(plan_.state);
+    if (!entrance) {
+        return std::unexpected(entrance.error());
+    }
+    plan_.entrance = std::move(*entrance);
     int pidfd = -1;
-    pid_ = sys::clone_process(flags, SIGCHLD, &pidfd);
+    if (plan_.entrance.unified() >= 0) {
+        pid_ = sys::clone_process(flags, SIGCHLD, &pidfd, plan_.entrance.unified());
+        born_inside_ = pid_ >= 0;
+    }
+    if (!born_inside_) { // also where an older kernel, or who manages the group, does not allow it
+        pid_ = sys::clone_process(flags, SIGCHLD, &pidfd);
+    }
     if (pid_ < 0) {
         return fail_errno("make", "the container's process", errno,
                           errno == EPERM ? "without root, linux.namespaces must have a new user namespace"
@@ -81,7 +93,7 @@ Result<void> Creator::start_process() {
 }
 
 Result<void> Creator::place_process() {
-    if (auto made = placement_.make(pid_, plan_.state); !made) {
+    if (auto made = placement_.make(pid_, plan_.state, born_inside_); !made) {
         return made;
     }
     // A user namespace's devices are not its own to use.

@@ -1,6 +1,6 @@
 // Another process in a running container. It is born in the container's pid namespace, hence two steps: one
 // process joins the namespaces, and its sibling, born there, becomes the program.
-#include "container/cgroups/cgroup.hpp"
+#include "container/cgroups/entrance.hpp"
 #include "container/isolation/id_maps.hpp"
 #include "container/kernel/procfs.hpp"
 #include "container/kernel/system_calls.hpp"
@@ -32,8 +32,12 @@ struct ExecPlan {
     FileDescriptor container{}; // pidfd of the container's process
     FileDescriptor console_socket{};
     Channel channel{};
+    CgroupEntrance entrance{};
     int preserved_fds = 0;
 };
+
+// What the joiner says behind the number of a process that was born in the unified hierarchy's group.
+constexpr std::string_view born_inside = " born inside";
 
 Result<void> join_container(const ExecPlan& plan) {
     int flags = 0;
@@ -71,6 +75,9 @@ Result<void> set_up_terminal(const ExecPlan& plan) {
 }
 
 Result<Program> set_up(ExecPlan& plan) {
+    if (auto entered = plan.entrance.enter(); !entered) {
+        return std::unexpected(entered.error());
+    }
     if (auto waited = plan.channel.expect(Word::in_cgroup); !waited) {
         return std::unexpected(waited.error());
     }
@@ -127,7 +134,12 @@ Result<Program> set_up(ExecPlan& plan) {
         (void)plan.channel.send_failure(joined.error());
         ::_exit(1);
     }
-    const pid_t pid = sys::clone_process(CLONE_PARENT, 0);
+    const int group = plan.entrance.unified();
+    pid_t pid = group >= 0 ? sys::clone_process(CLONE_PARENT, 0, nullptr, group) : -1;
+    const bool inside = pid > 0;
+    if (pid < 0) { // the container's root may not, or the kernel cannot
+        pid = sys::clone_process(CLONE_PARENT, 0);
+    }
     if (pid == 0) {
         become_program(plan);
     }
@@ -135,7 +147,7 @@ Result<Program> set_up(ExecPlan& plan) {
         (void)plan.channel.send_failure(fail_errno("make", "a process in the container").error());
     }
     // This process is in the creator's pid namespace still, and so is the number.
-    (void)plan.channel.send(Word::joined, std::to_string(pid));
+    (void)plan.channel.send(Word::joined, std::to_string(pid) + std::string(inside ? born_inside : ""));
     ::_exit(pid < 0 ? 1 : 0);
 }
 
@@ -156,6 +168,8 @@ public:
 private:
     Result<void> join();
     Result<void> prepare();
+    [[nodiscard]] Cgroup group() const;
+    Result<void> open_cgroup();
     Result<void> enter_cgroup() const;
 
     const ExecOptions& options_;
@@ -164,6 +178,7 @@ private:
     Channel channel_;
     FileDescriptor pidfd_;
     pid_t pid_ = 0;
+    bool born_inside_ = false;
 };
 
 Result<void> Joining::join() {
@@ -183,17 +198,37 @@ Result<void> Joining::join() {
         return std::unexpected(joined.error());
     }
     pid_ = static_cast<pid_t>(std::strtol(joined->c_str(), nullptr, 10));
+    born_inside_ = joined->ends_with(born_inside);
     pidfd_.reset(sys::pidfd_open(pid_));
     return pidfd_ ? Result<void>{} : fail_errno("watch", "the process in the container");
 }
 
-Result<void> Joining::enter_cgroup() const {
+Cgroup Joining::group() const {
     auto paths = state_.cgroup_paths;
     for (auto& [controller, directory] : paths) {
         directory += options_.cgroup.empty() ? "" : "/" + options_.cgroup;
     }
-    auto added = Cgroup(std::move(paths)).add(pid_);
-    if (added || !state_.unit) {
+    return Cgroup(std::move(paths));
+}
+
+Result<void> Joining::open_cgroup() {
+    if (state_.unit) {
+        return {}; // it may be systemd that moves it there
+    }
+    auto entrance = CgroupEntrance::open(group(), ::geteuid() != 0);
+    if (!entrance) {
+        return std::unexpected(entrance.error());
+    }
+    plan_.entrance = std::move(*entrance);
+    return {};
+}
+
+Result<void> Joining::enter_cgroup() const {
+    if (!state_.unit) {
+        return born_inside_ ? Result<void>{} : group().add_to_unified(pid_);
+    }
+    auto added = group().add(pid_);
+    if (added) {
         return added;
     }
     auto manager = SystemdManager::open(state_.unit->user);
@@ -227,7 +262,8 @@ Result<void> Joining::prepare() {
 
 Result<void> Joining::start(Channel channel) {
     channel_ = std::move(channel);
-    Result<void> done = join();
+    Result<void> done = open_cgroup();
+    done = done ? join() : done;
     done = done ? prepare() : done;
     done = done ? channel_.send(Word::start) : done;
     if (!done) {

@@ -268,7 +268,8 @@ void become_init(InitPlan& plan) {
     if (among_others) {
         ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
-    Result<void> isolated = enter_namespaces(plan);
+    Result<void> isolated = plan.entrance.enter();
+    isolated = isolated ? enter_namespaces(plan) : isolated;
     isolated = isolated ? enter_cgroup_namespace(plan) : isolated;
     isolated = isolated ? wait_for_creator_hooks(plan) : isolated;
     auto program = isolated ? set_up(plan) : std::unexpected(isolated.error());

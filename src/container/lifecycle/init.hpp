@@ -3,7 +3,7 @@
 
 #include "base/error.hpp"
 #include "base/file_descriptor.hpp"
-#include "container/cgroups/cgroup.hpp"
+#include "container/cgroups/entrance.hpp"
 #include "container/config/config.hpp"
 #include "container/isolation/namespaces.hpp"
 #include "container/mounts/rootfs.hpp"
@@ -25,6 +25,7 @@ struct InitPlan {
     PreparedRoot root{};
     const CgroupHost* cgroup_host = nullptr;
     Cgroup* cgroup = nullptr; // where systemd makes it, without paths at first
+    CgroupEntrance entrance{};
     std::optional<SeccompProgram> seccomp{};
     FileDescriptor console_socket{}; // gets the terminal's master
     FileDescriptor start{};          // the FIFO to wait at; without it the channel

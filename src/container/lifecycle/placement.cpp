@@ -10,8 +10,6 @@
 namespace strata::container {
 namespace {
 
-constexpr auto unified_key = "";
-
 void append(UnitProperties& to, const UnitProperties& more) { to.insert(to.end(), more.begin(), more.end()); }
 
 // A user's manager may load no programs, which is how rules for devices are kept to.
@@ -42,7 +40,7 @@ bool needs_more_controllers(const Resources& resources) {
 // The period in cpu.max, "50000 100000".
 std::uint64_t cpu_period(const Cgroup& cgroup) {
     std::uint64_t period = 100'000;
-    const auto unified = cgroup.paths().find(unified_key);
+    const auto unified = cgroup.paths().find(Cgroup::unified_key);
     const auto text =
         unified != cgroup.paths().end() ? read_cgroup_file(unified->second, "cpu.max").value_or("") : "";
     if (const auto blank = text.find(' '); blank != std::string::npos) {
@@ -52,7 +50,7 @@ std::uint64_t cpu_period(const Cgroup& cgroup) {
 }
 
 bool is_unified(const Cgroup& cgroup) {
-    return cgroup.paths().size() == 1 && cgroup.paths().contains(unified_key);
+    return cgroup.paths().size() == 1 && cgroup.paths().contains(Cgroup::unified_key);
 }
 
 } // namespace
@@ -130,20 +128,47 @@ Result<void> Placement::make_rdt(pid_t pid, State& state) const {
     return add_to_rdt_group(*state.rdt, pid);
 }
 
-Result<void> Placement::make(pid_t pid, State& state) {
+Result<void> Placement::create(State& state) {
+    auto made = cgroup_.create(options_.rootless);
+    state.cgroup_paths = cgroup_.paths();
+    return made;
+}
+
+Result<CgroupEntrance> Placement::prepare(State& state) {
     if (unit_) {
-        if (auto made = make_unit(pid, state); !made) {
+        return CgroupEntrance{};
+    }
+    auto made = create(state);
+    return made ? CgroupEntrance::open(cgroup_, options_.rootless) : std::unexpected(made.error());
+}
+
+Result<void> Placement::make(pid_t pid, State& state, bool born_inside) {
+    Result<void> added;
+    if (unit_) {
+        auto made = make_unit(pid, state);
+        made = made ? create(state) : made;
+        added = made ? cgroup_.add(pid) : made;
+        if (!made) {
             return made;
         }
+    } else if (!born_inside) {
+        added = cgroup_.add_to_unified(pid);
     }
-    if (auto made = cgroup_.create(options_.rootless); !made) {
-        return made;
-    }
-    state.cgroup_paths = cgroup_.paths();
-    if (auto added = cgroup_.add(pid); !added && !options_.rootless) {
+    if (!added && !options_.rootless) {
         return added;
     }
     return config_.intel_rdt ? make_rdt(pid, state) : Result<void>{};
+}
+
+Result<void> Placement::make_around(pid_t pid, State& state) {
+    if (const auto prepared = prepare(state); !prepared) {
+        return std::unexpected(prepared.error());
+    }
+    if (auto made = make(pid, state, true); !made) {
+        return made;
+    }
+    auto added = unit_ ? Result<void>{} : cgroup_.add(pid);
+    return added || options_.rootless ? Result<void>{} : added;
 }
 
 Result<void> Placement::limit(bool user_may_not) const {

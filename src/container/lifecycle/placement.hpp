@@ -2,7 +2,7 @@
 // linux.intelRdt asks for it in a group of resctrl.
 #pragma once
 
-#include "container/cgroups/cgroup.hpp"
+#include "container/cgroups/entrance.hpp"
 #include "container/runtime.hpp"
 #include "container/systemd/manager.hpp"
 
@@ -20,8 +20,15 @@ public:
     // Begins what takes time, to go on with something else meanwhile.
     [[nodiscard]] Result<void> begin();
 
-    // Makes it, with a process in it. `state` gets what there is to remove.
-    [[nodiscard]] Result<void> make(pid_t pid, State& state);
+    // The way into a group that is made here, for the process that is born next; none into one of systemd's.
+    // `state` gets what there is to remove, here and in make().
+    [[nodiscard]] Result<CgroupEntrance> prepare(State& state);
+
+    // Makes it, with a process in it, which was `born_inside` the unified hierarchy's group or was not.
+    [[nodiscard]] Result<void> make(pid_t pid, State& state, bool born_inside);
+
+    // As both, with a process that is there already.
+    [[nodiscard]] Result<void> make_around(pid_t pid, State& state);
 
     // The limits, and the rules for devices, which may be done without where a `user` cannot set them.
     [[nodiscard]] Result<void> limit(bool user_may_not) const;
@@ -36,6 +43,7 @@ private:
     Placement(const RuntimeOptions& options, const CgroupHost& host, const Config& config, std::string id)
         : options_(options), host_(host), config_(config), id_(std::move(id)) {}
 
+    Result<void> create(State& state);
     Result<void> make_unit(pid_t pid, State& state);
     Result<void> make_rdt(pid_t pid, State& state) const;
 

@@ -159,7 +159,7 @@ Result<void> Restorer::give_namespaces() {
 // CRIU begins in the container's cgroup, and is told that this is where the saved one was.
 Result<void> Restorer::enter_cgroup(pid_t criu, MessageWriter& to) {
     auto made = placement_.begin();
-    made = made ? placement_.make(criu, state_) : made;
+    made = made ? placement_.make_around(criu, state_) : made;
     if (!made) {
         return made;
     }
