@@ -22,11 +22,11 @@ MODULES = ("veth", "dummy", "overlay", "unix_diag", "inet_diag", "tcp_diag", "ud
            "netlink_diag", "nf_tables", "nft_compat", "xt_mark", "nf_conntrack_netlink", "tun", "bfq", "fuse")
 # What a host that systemd starts has besides.
 SYSTEMD_PROGRAMS = ("/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-shutdown", "systemctl", "systemd-run", "busctl",
-                    "dbus-daemon", "podman", "conmon")
+                    "dbus-daemon", "podman", "conmon", "containerd", "containerd-shim-runc-v2", "ctr")
 SYSTEMD_FILES = ("system/sysinit.target", "system/basic.target", "system/sockets.target", "system/shutdown.target",
                  "system/umount.target", "system/slices.target", "system/user.slice", "system/dbus.service", "system/dbus.socket",
                  "user/basic.target", "user/default.target", "user/sockets.target", "user/shutdown.target", "user/paths.target",
-                 "user/timers.target", "user/exit.target", "user/systemd-exit.service")
+                 "user/timers.target", "user/exit.target", "user/systemd-exit.service", "user/dbus.service", "user/dbus.socket")
 NOT_NEEDED = ("test", "idlelib", "tkinter", "lib2to3", "ensurepip", "site-packages", "dist-packages", "turtledemo",
               "pydoc_data", "config-*")
 
@@ -80,7 +80,10 @@ def add_systemd(root):
     for name in SYSTEMD_FILES:
         add_file(root, f"/usr/lib/systemd/{name}")
     shutil.copytree(HERE / "units", root / "usr/lib/systemd/system", dirs_exist_ok=True)
-    for path in ("/usr/share/dbus-1/system.conf", "/usr/share/dbus-1/system.d/org.freedesktop.systemd1.conf",
+    wanted = root / "usr/lib/systemd/user/sockets.target.wants"
+    wanted.mkdir()
+    (wanted / "dbus.socket").symlink_to("../dbus.socket")
+    for path in ("/usr/share/dbus-1/system.conf", "/usr/share/dbus-1/session.conf", "/usr/share/dbus-1/system.d/org.freedesktop.systemd1.conf",
                  "/etc/containers/policy.json"):
         add_file(root, path)
     with open(root / "etc/passwd", "a") as passwd:

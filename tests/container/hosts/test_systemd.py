@@ -1,5 +1,5 @@
 """Control groups that systemd makes (--systemd-cgroup), on a host that it has started: its units, beside runc's and
-crun's; what others do with them meanwhile; a user's own manager; Podman as it is by default."""
+crun's; what others do with them meanwhile; a user's own manager; Podman as it is by default, and containerd."""
 import json
 import os
 import shutil
@@ -15,6 +15,9 @@ from case import eventually
 from oci import Bundle, Runtime, make_rootfs, new_id
 
 CGROUPS = Path("/sys/fs/cgroup")
+USER = 1000
+AS_USER = [shutil.which("setpriv"), f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+USER_SYSTEMCTL = [*AS_USER, "env", f"XDG_RUNTIME_DIR=/run/user/{USER}", "systemctl", "--user"]
 LIMITS = {"memory": {"limit": 64 << 20, "swap": 96 << 20, "reservation": 32 << 20},
           "cpu": {"shares": 512, "quota": 50000, "period": 100000, "cpus": "1", "mems": "0"},
           "pids": {"limit": 33}, "unified": {"memory.high": str(48 << 20)}}
@@ -25,9 +28,9 @@ PROPERTIES = ["ActiveState", "Slice", "Delegate", "DefaultDependencies", "Memory
               "CPUQuotaPeriodUSec", "AllowedCPUs", "AllowedMemoryNodes", "TasksMax", "DevicePolicy", "DeviceAllow"]
 
 
-def show(unit, *properties, manager=()):
+def show(unit, *properties, systemctl=("systemctl",)):
     """What systemd says of a unit; {"LoadState": "not-found"} of one that it does not know."""
-    lines = subprocess.run(["systemctl", *manager, "show", unit, "-p", ",".join(properties or PROPERTIES)], check=True,
+    lines = subprocess.run([*systemctl, "show", unit, "-p", ",".join(properties or PROPERTIES)], check=True,
                            capture_output=True, text=True).stdout.splitlines()
     seen = {}
     for key, value in (line.split("=", 1) for line in lines):
@@ -41,8 +44,8 @@ def devices(properties):
     return dict(properties, DeviceAllow=sorted(drivers.get(line, line) for line in properties["DeviceAllow"] if "10:200" not in line))
 
 
-def is_known(unit, manager=()):
-    return show(unit, "LoadState", manager=manager) != {"LoadState": "not-found"}
+def is_known(unit, systemctl=("systemctl",)):
+    return show(unit, "LoadState", systemctl=systemctl) != {"LoadState": "not-found"}
 
 
 class SystemdTestCase(unittest.TestCase):
@@ -255,23 +258,23 @@ class BusTestCase(SystemdTestCase):
         self.refused(self.bundle("true"), f"cannot run {folder}/strata-units", "belongs in the directory", runtime=runtime)
 
 
+def start_user_manager():
+    """Once for all tests: it goes on as long as the host."""
+    subprocess.run(["systemctl", "--no-ask-password", "start", f"user@{USER}.service"], check=True)
+
+
 class UserTestCase(SystemdTestCase):
     """A user of no rights, who has a manager of his own."""
-    USER = 1000
-
-    @classmethod
-    def setUpClass(cls):
-        subprocess.run(["systemctl", "--no-ask-password", "start", f"user@{cls.USER}.service"], check=True)
-        cls.addClassCleanup(subprocess.run, ["systemctl", "--no-ask-password", "stop", f"user@{cls.USER}.service"])
 
     def setUp(self):
+        start_user_manager()
         self.folder = tempfile.mkdtemp(prefix="user-")
-        os.chown(self.folder, self.USER, self.USER)
+        os.chown(self.folder, USER, USER)
         self.addCleanup(shutil.rmtree, self.folder)
 
     def call(self, *command, runtime=f"/run/user/{USER}"):
         with tempfile.TemporaryFile("w+") as output:  # which the container may keep open
-            done = subprocess.run([shutil.which("setpriv"), f"--reuid={self.USER}", f"--regid={self.USER}", "--clear-groups", *map(str, command)],
+            done = subprocess.run([*AS_USER, *map(str, command)],
                                   stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                   env=dict(os.environ, XDG_RUNTIME_DIR=runtime))
             output.seek(0)
@@ -283,38 +286,34 @@ class UserTestCase(SystemdTestCase):
     def rootless(self, *args, **details):
         bundle = self.bundle(*args, **details)
         bundle.namespace("user")
-        bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = [{"containerID": 0, "hostID": self.USER, "size": 1},
+        bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = [{"containerID": 0, "hostID": USER, "size": 1},
                                                                      {"containerID": 1, "hostID": 100000, "size": 65536}]
-        subprocess.run(["chown", "-R", f"{self.USER}:{self.USER}", bundle.path], check=True)
+        subprocess.run(["chown", "-R", f"{USER}:{USER}", bundle.path], check=True)
         return bundle
-
-    def show(self, unit, *properties):
-        lines = self.call("systemctl", "--user", "show", unit, "-p", ",".join(properties))[1].splitlines()
-        return dict(line.split("=", 1) for line in lines)
 
     def test_a_unit_of_his_own(self):
         bundle = self.rootless("sleep", "1000", path=":box:own", memory={"limit": 32 << 20}, pids={"limit": 6})
         self.assertEqual(self.oci("run", "--detach", "--bundle", bundle.write(), "own"), (0, ""))
-        directory = CGROUPS / f"user.slice/user-{self.USER}.slice/user@{self.USER}.service/user.slice/box-own.scope"
+        directory = CGROUPS / f"user.slice/user-{USER}.slice/user@{USER}.service/user.slice/box-own.scope"
         self.assertEqual(self.read(directory, ["memory.max", "pids.max"]), {"memory.max": str(32 << 20), "pids.max": "6"})
-        self.assertEqual(self.show("box-own.scope", "MemoryMax", "TasksMax", "Slice"),
+        self.assertEqual(show("box-own.scope", "MemoryMax", "TasksMax", "Slice", systemctl=USER_SYSTEMCTL),
                          {"MemoryMax": str(32 << 20), "TasksMax": "6", "Slice": "user.slice"})
         self.assertEqual(self.oci("update", "--pids-limit", 9, "own"), (0, ""))
         self.assertEqual(self.read(directory, ["pids.max"]), {"pids.max": "9"})
-        self.assertEqual(self.show("box-own.scope", "TasksMax"), {"TasksMax": "9"})
+        self.assertEqual(show("box-own.scope", "TasksMax", systemctl=USER_SYSTEMCTL), {"TasksMax": "9"})
         self.assertIn("user.slice/box-own.scope", self.oci("exec", "own", "cat", "/proc/self/cgroup")[1])
         self.assertEqual(self.oci("pause", "own"), (0, ""))
         self.assertIn("frozen 1", (directory / "cgroup.events").read_text())
         self.assertEqual(self.oci("delete", "--force", "own"), (0, ""))
         self.assertFalse(directory.exists())
-        self.assertEqual(self.show("box-own.scope", "LoadState"), {"LoadState": "not-found"})
+        self.assertFalse(is_known("box-own.scope", USER_SYSTEMCTL))
 
     def test_as_root_of_a_user_namespace(self):
         """As Podman calls it."""
         bundle = self.rootless("cat", "/proc/self/cgroup", path="user.slice:libpod:inner")
         status, output = self.call("unshare", "--user", "--map-root-user", "--mount", os.environ["STRATA_OCI"], "--systemd-cgroup", "--root",
                                    f"{self.folder}/state", "run", "--bundle", self.mapped(bundle).write(), "inner")
-        self.assertEqual((status, output), (0, f"0::/user.slice/user-{self.USER}.slice/user@{self.USER}.service/user.slice/libpod-inner.scope\n"))
+        self.assertEqual((status, output), (0, f"0::/user.slice/user-{USER}.slice/user@{USER}.service/user.slice/libpod-inner.scope\n"))
 
     def mapped(self, bundle):
         bundle.linux["namespaces"] = [n for n in bundle.linux["namespaces"] if n["type"] != "user"]
@@ -329,29 +328,70 @@ class UserTestCase(SystemdTestCase):
         self.assertIn("enable-linger", output)
 
 
-class PodmanTestCase(unittest.TestCase):
+class PodmanTestCase(SystemdTestCase):
     """With the manager of cgroups that it has by default here."""
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="podman-", dir="/root")  # overlayfs wants no tmpfs of its own
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        rootfs = os.path.join(cls.folder, "rootfs")
-        make_rootfs(rootfs)
 
-    def podman(self, *arguments):
-        done = subprocess.run(["podman", "--root", f"{self.folder}/storage", "--runroot", f"{self.folder}/run", "--runtime",
-                               os.environ["STRATA_OCI"], *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    def podman(self, *arguments, caller=()):
+        done = subprocess.run([*caller, "podman", "--root", f"{self.folder}/storage", "--runroot", f"{self.folder}/run", "--runtime",
+                               os.environ["STRATA_OCI"], *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.folder)
         self.assertEqual(done.returncode, 0, (arguments, done.stdout, done.stderr))
         return done.stdout
 
-    def test_by_default(self):
+    def make_folder(self, user):
+        self.folder = tempfile.mkdtemp(prefix="podman-", dir="/var/tmp")  # overlayfs wants no tmpfs of its own
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        make_rootfs(os.path.join(self.folder, "rootfs"))
+        subprocess.run(["chown", "-R", f"{user}:{user}", self.folder], check=True)
+
+    def lives(self, slice_name, caller=(), systemctl=("systemctl",)):
         name = self.podman("run", "-d", "--network", "none", "--memory", "64m", "--pids-limit", "33", "--rootfs", f"{self.folder}/rootfs",
-                           "sleep", "1000").strip()
+                           "sleep", "1000", caller=caller).strip()
         unit = f"libpod-{name}.scope"
-        self.assertEqual(show(unit, "Slice", "MemoryMax", "TasksMax"), {"Slice": "machine.slice", "MemoryMax": str(64 << 20), "TasksMax": "33"})
-        self.assertEqual(self.podman("exec", name, "cat", "/proc/self/cgroup"), "0::/\n")
-        self.podman("rm", "-f", "-t", "0", name)
-        self.assertFalse(is_known(unit))
+        seen = show(unit, "Slice", "MemoryMax", "TasksMax", systemctl=systemctl)
+        self.assertEqual(seen, {"Slice": slice_name, "MemoryMax": str(64 << 20), "TasksMax": "33"})
+        self.assertEqual(self.podman("exec", name, "cat", "/proc/self/cgroup", caller=caller), "0::/\n")
+        self.podman("rm", "-f", "-t", "0", name, caller=caller)
+        self.assertFalse(is_known(unit, systemctl))
+
+    def test_by_default(self):
+        self.make_folder(0)
+        self.lives("machine.slice")
+
+    def test_of_a_user(self):
+        start_user_manager()
+        self.make_folder(USER)
+        environment = [f"HOME={self.folder}", f"XDG_RUNTIME_DIR=/run/user/{USER}", f"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{USER}/bus"]
+        caller = [*AS_USER, "env", *environment]
+        try:
+            self.lives("user.slice", caller, USER_SYSTEMCTL)
+        finally:
+            subprocess.run([*caller, "podman", "system", "migrate"], cwd=self.folder, capture_output=True)  # ends what it keeps running
+
+
+class ContainerdTestCase(SystemdTestCase):
+    def test_with_its_option_for_it(self):
+        folder = tempfile.mkdtemp(prefix="containerd-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        Path(folder, "config.toml").write_text(f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n'
+                                               'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+        daemon = subprocess.Popen(["containerd", "--config", f"{folder}/config.toml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(daemon.wait)
+        self.addCleanup(daemon.terminate)
+
+        def ctr(*arguments, check=True):
+            return subprocess.run(["ctr", *arguments], check=check, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+        eventually(lambda: ctr("version", check=False).returncode == 0, "containerd")
+        make_rootfs(f"{folder}/rootfs")
+        ctr("run", "-d", "--rootfs", "--runc-binary", os.environ["STRATA_OCI"], "--runc-systemd-cgroup", "--cgroup", "box.slice:ctr:first",
+            "--memory-limit", str(64 << 20), f"{folder}/rootfs", "first", "sleep", "1000")
+        self.assertEqual(show("ctr-first.scope", "Slice", "MemoryMax"), {"Slice": "box.slice", "MemoryMax": str(64 << 20)})
+        self.assertRegex(ctr("task", "metrics", "first").stdout, rf"memory.usage_limit +{64 << 20}")
+        ctr("task", "kill", "-s", "9", "first")
+        eventually(lambda: "STOPPED" in ctr("task", "ls").stdout, "its end")
+        ctr("task", "delete", "first", check=False)  # the status may be the container's
+        ctr("container", "delete", "first")
+        self.assertFalse(is_known("ctr-first.scope"))
 
 
 if __name__ == "__main__":
