@@ -7,6 +7,7 @@ namespace strata::cpu::translator {
 namespace {
 
 using Xbyak::Reg64;
+using Xbyak::Xmm;
 using Xbyak::Ymm;
 
 constexpr std::array<int, 6> callee_saved{3, 5, 12, 13, 14, 15}; // rBX, rBP, R12 to R15
@@ -94,11 +95,32 @@ private:
         a.L(saved);
     }
 
-    // Changes no flags.
+    // Changes no flags. Uses rCX. SSE's instructions keep upper halves: each waits for what wrote its
+    // register before, if the host does not know them to be zero.
     void load_vector_registers() {
+        Label narrow, wide, loaded;
+        for (unsigned i = 0; i < 16; ++i) {
+            const Xmm sum(static_cast<int>(i % 2));
+            i < 2 ? a.vmovups(sum, a.state(layout.vector(i) + 16))
+                  : a.vorps(sum, sum, a.state(layout.vector(i) + 16));
+        }
+        a.vorps(a.xmm0, a.xmm0, a.xmm1);
+        a.vmovhlps(a.xmm1, a.xmm0, a.xmm0);
+        a.vorps(a.xmm0, a.xmm0, a.xmm1);
+        a.vmovq(a.rcx, a.xmm0);
+        a.jrcxz(narrow);
+        a.jmp(wide, Assembler::T_NEAR);
+        a.L(narrow);
+        a.vzeroupper();
+        for (unsigned i = 0; i < 16; ++i) {
+            a.vmovups(Xmm(static_cast<int>(i)), a.state(layout.vector(i)));
+        }
+        a.jmp(loaded, Assembler::T_NEAR);
+        a.L(wide);
         for (unsigned i = 0; i < 16; ++i) {
             a.vmovups(Ymm(static_cast<int>(i)), a.state(layout.vector(i)));
         }
+        a.L(loaded);
         a.mov(a.state32(layout.vectors_in_memory), 0);
     }
 
