@@ -61,7 +61,7 @@ void BlockCache::kill(Block& block) {
     *link = block.next;
     block.key = Block::dead;
     block.generation = 0; // no link enters it any more
-    if (block.native != nullptr) {
+    if (block.native != nullptr || block.watched) {
         accelerator_->discard(block);
     }
 }

@@ -39,6 +39,7 @@ struct Block {
     Block* next = nullptr;                    // with the same hash
     std::uint32_t runs = 0;                   // for the accelerator: how often it was met without host code
     void* native = nullptr;                   // the accelerator's
+    bool watched = false; // the accelerator is told when it is void, also without `native`
 };
 
 // A second way to run blocks: as host code. The processor asks it at each block.
@@ -54,7 +55,7 @@ public:
     // Whether it never runs on into another block: then it is asked also while there are breakpoints.
     [[nodiscard]] virtual bool keeps_to_blocks() const { return false; }
 
-    // `block`, which has native code, is void; execute() may be running it.
+    // `block`, which has native code or is watched, is void; execute() may be running it.
     virtual void discard(Block& block) = 0;
 };
 

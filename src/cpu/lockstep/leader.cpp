@@ -44,6 +44,7 @@ Result<std::unique_ptr<Leader>> make_translating_leader(interpreter::Shared& sha
                            .decoded_bytes = interpreter::BlockCache::usual_bytes,
                            .keeps_all = pace.runs_before_translation == 1,
                            .unrolls_at_once = true,
+                           .records_at_once = pace.runs_before_translation == 1,
                            .checks = false},
         config.translations);
 }

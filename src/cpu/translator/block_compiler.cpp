@@ -19,6 +19,8 @@ bool does_nothing(const ZydisDecodedInstruction& info) {
 void BlockCompiler::compile(const Trace& trace) {
     rest_ = trace.instructions();
     round_ = trace.round();
+    along_path_ = trace.along_path();
+    loops_ = trace.loops();
     repeats_ = round_ < rest_.size();
     sharing_.plan(rest_);
     shared_.assign(sharing_.groups().size(), {});
@@ -77,8 +79,13 @@ void BlockCompiler::instruction(const TraceInstruction& instruction) {
         resume_->in_r14 = in_r14_;
         a.L(resume_->label);
     }
-    if (rest_.size() == 1 && !ended_) {
+    if (ended_) {
+        return;
+    }
+    if (rest_.size() == 1) {
         jump_to(next_rip());
+    } else {
+        enter_page();
     }
 }
 

@@ -18,6 +18,7 @@
 #include <optional>
 #include <span>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,9 @@ public:
           view_(native.view), smap_(smap), native_(native) {}
 
     void compile(const Trace& trace);
+
+    // Addresses of instructions for whose memory a region is of no use; outlives compile().
+    void look_in_tlb_for(const std::unordered_set<std::uint64_t>& scattered) { scattered_ = &scattered; }
 
     [[nodiscard]] std::span<const Trap> traps() const { return traps_; }
 
@@ -81,6 +85,14 @@ private:
     // rCX, R14 and R15, of which R15 is free afterwards.
     [[nodiscard]] Xbyak::RegExp look_up(const EffectiveAddress& address, unsigned size, Access access);
     [[nodiscard]] Xbyak::RegExp look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access);
+    [[nodiscard]] Xbyak::RegExp check_in_tlb(const EffectiveAddress& address, const SharedAccess& access);
+    // To `hit`, where R14 is the index of the bytes from address + low on, if the TLB has them.
+    void search_tlb(const EffectiveAddress& address, std::int64_t low, std::uint64_t size, bool writes,
+                    Label& hit);
+
+    // Whether the current instruction finds its memory in another page each time.
+    [[nodiscard]] bool scattered() const { return scattered_ != nullptr && scattered_->contains(rip()); }
+
     [[nodiscard]] RegionUse* region_for(unsigned size, bool writes);
     [[nodiscard]] RegionUse* new_region(unsigned size, bool writes);
     // Checks the use's bytes from address + low on: R14 is the addend. `failed` emits what follows if neither
@@ -90,7 +102,9 @@ private:
 
     // A group of accesses that has been checked.
     struct Checked {
-        const RegionUse* use = nullptr; // null: not checked yet
+        bool known = false; // else not yet
+        bool writes = false;
+        const RegionUse* use = nullptr; // null: it is in the TLB
         int pointer = 0;                // where the host address of `offset` is kept; 0: nowhere
         std::uint64_t offset = 0;
     };
@@ -142,6 +156,7 @@ private:
     [[nodiscard]] bool goes_round(std::uint64_t target) const;
     void jump_to(std::uint64_t target);
     void go_round();
+    void end_jump(std::uint64_t target);
     void conditional_jump(unsigned condition, std::uint64_t taken);
     void leave_if(unsigned condition, std::uint64_t taken);
     void call_to(std::uint64_t target);
@@ -168,6 +183,13 @@ private:
 
     [[nodiscard]] std::uint64_t next_rip() const { return rest_.front().next_rip(); }
 
+    // ---- along a path (path_flow.cpp) ----
+    // Where an indirect branch went when the path was recorded; empty: that it ends the trace.
+    [[nodiscard]] std::optional<std::uint64_t> recorded_target() const;
+    void expect(std::uint64_t target);
+    void lead_on(std::uint64_t target);
+    void enter_page();
+
     // Whether the trace goes on at `rip`.
     [[nodiscard]] bool followed_by(std::uint64_t rip) const {
         return rest_.size() > 1 && rest_[1].rip == rip;
@@ -190,6 +212,7 @@ private:
     const x86::Model& host_;
     interpreter::DataView view_;
     bool smap_;
+    const std::unordered_set<std::uint64_t>* scattered_ = nullptr;
     NativeBlock& native_;
     RegisterMap map_;
     std::span<const TraceInstruction> rest_; // from the current instruction on
@@ -198,9 +221,11 @@ private:
     bool vectors_loaded_ = false;
     Borrowed borrowed_ = Borrowed::nothing; // its value is in NativeState::borrowed
     Sharing sharing_;
-    std::vector<Checked> shared_; // of the groups of sharing_
-    unsigned accesses_ = 0;       // that the current instruction has made
-    std::size_t round_ = 0;       // of the trace
+    std::vector<Checked> shared_;             // of the groups of sharing_
+    unsigned accesses_ = 0;                   // that the current instruction has made
+    std::size_t round_ = 0;                   // of the trace
+    bool along_path_ = false, loops_ = false; // likewise
+    bool polled_ = false;                     // on the path, since it began
 
     // An access within a round: its instruction, which of that one's it is, what it covers and how.
     using AccessPlace = std::tuple<std::size_t, unsigned, unsigned, bool>;

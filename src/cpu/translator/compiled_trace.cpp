@@ -126,7 +126,6 @@ std::optional<CompiledTrace> CompiledTrace::of(const TraceKey& key, std::size_t 
                   .start = offset(native.start),
                   .start_with_vectors = offset(native.start_with_vectors),
                   .uses_vectors = flag(native.uses_vectors),
-                  .rolled = flag(native.rolled),
                   .unused = {}};
     for (const TraceInstruction& instruction : instructions.first(header.round)) {
         header.guest += instruction.insn.length;
@@ -164,7 +163,11 @@ std::optional<CompiledTrace> CompiledTrace::of(const TraceKey& key, std::size_t 
         writer.add(Handled{.instruction = offset(trap.instruction), .handler = offset(trap.handler)});
     }
     for (const RegionUse& use : native.regions) {
-        writer.add(Place{.last = use.last, .writes = flag(use.writes), .unused = 0});
+        const auto by = std::ranges::find(instructions, use.rip, &TraceInstruction::rip);
+        writer.add(Place{.last = use.last,
+                         .instruction = static_cast<std::uint16_t>(by - instructions.begin()),
+                         .writes = flag(use.writes),
+                         .unused = {}});
     }
     for (std::size_t i = 0; i < instructions.size(); ++i) {
         writer.add(Instruction{.offset = static_cast<std::uint16_t>(instructions[i].rip % memory::page_size),
@@ -284,6 +287,8 @@ bool CompiledTrace::within_limits() const {
                                           holds(branch.unlinked, 1) &&
                                           (branch.jump == nowhere || branch.unlinked != nowhere);
                                }) &&
+           std::ranges::all_of(places(),
+                               [&](const Place& place) { return place.instruction < head.instructions; }) &&
            std::ranges::all_of(handled(),
                                [&](const Handled& trap) {
                                    return in_code(trap.instruction, 1) && in_code(trap.handler, 1);

@@ -6,6 +6,7 @@
 #include "cpu/translator/block_compiler.hpp"
 #include "cpu/translator/relocation.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -45,8 +46,9 @@ public:
     };
 
     struct Place { // a RegionUse
-        std::uint16_t last;
-        std::uint8_t writes, unused;
+        std::uint16_t last, instruction;
+        std::uint8_t writes;
+        std::array<std::uint8_t, 3> unused;
     };
 
     struct Header {
@@ -58,8 +60,8 @@ public:
         std::uint32_t round; // Trace::round()
         std::uint32_t start,
             start_with_vectors; // NativeBlock's, in the host's code, which begins with `entry`
-        std::uint8_t uses_vectors, rolled;
-        std::array<std::uint8_t, 6> unused;
+        std::uint8_t uses_vectors;
+        std::array<std::uint8_t, 7> unused;
     };
 
     // What was compiled, where it lies.

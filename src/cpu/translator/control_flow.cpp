@@ -34,6 +34,8 @@ bool BlockCompiler::control_transfer(const Decoded& decoded) {
     } else if (near && decoded.direct_jump()) {
         if (!followed_by(target)) {
             jump_to(target);
+        } else if (target <= rip()) {
+            poll_now();
         }
     } else if (info.mnemonic == ZYDIS_MNEMONIC_CALL && near && relative) {
         call_to(target);
@@ -240,22 +242,26 @@ void BlockCompiler::emit_link(std::uint64_t target, std::size_t executed) {
 
 // A translation without shared checks lasts for one round: the next may find the region grown.
 bool BlockCompiler::goes_round(std::uint64_t target) const {
-    return target == native_.linear && target <= rip() && !native_.plain;
+    return target == native_.linear && (along_path_ ? loops_ && rest_.size() == 1 : target <= rip()) &&
+           !native_.plain;
 }
 
 void BlockCompiler::jump_to(std::uint64_t target) {
+    if (target <= rip() || goes_round(target)) {
+        poll_now();
+    }
+    end_jump(target);
+}
+
+// Signals were looked for, if it leads back.
+void BlockCompiler::end_jump(std::uint64_t target) {
     ended_ = true;
-    if (goes_round(target)) {
-        poll_now();
-        return_flag();
-        go_round();
-        return;
-    }
-    if (target <= rip()) {
-        poll_now();
-    }
     return_flag();
-    emit_link(target, executed());
+    if (goes_round(target)) {
+        go_round();
+    } else {
+        emit_link(target, executed());
+    }
 }
 
 void BlockCompiler::go_round() {
@@ -270,7 +276,10 @@ constexpr unsigned opposite = 1; // of a condition
 } // namespace
 
 void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
-    if (taken <= rip() && followed_by(taken)) { // a loop's next round
+    if (followed_by(taken) && (taken <= rip() || along_path_)) { // a loop's next round, or the path
+        if (along_path_ && taken <= rip()) {
+            poll_now();
+        }
         leave_if(condition ^ opposite, next_rip());
         return;
     }
@@ -322,15 +331,19 @@ void BlockCompiler::call_to(std::uint64_t target) {
         poll_now();
     }
     push_return();
-    return_flag();
-    emit_link(target, executed());
-    ended_ = true;
+    if (!followed_by(target)) {
+        end_jump(target);
+    }
 }
 
 // ---- signals ----
 
-// Leaves in front of the current instruction if something asks for it, so that no loop runs for ever.
+// Leaves in front of the current instruction if something asks for it, so that no loop runs for ever. Once is
+// enough along a path, which is short: whoever comes to what follows has been here.
 void BlockCompiler::poll_now() {
+    if (along_path_ && std::exchange(polled_, true)) {
+        return;
+    }
     Label nothing;
     a.mov(a.ecx, a.state32(layout.pending_signals));
     a.jrcxz(nothing);
@@ -372,10 +385,18 @@ void BlockCompiler::find_target(Label& miss) {
 void BlockCompiler::return_from(unsigned release) {
     poll_now();
     const RegExp top = look_up(on_stack(0), word(), Access::read);
+    const int popped = word() + static_cast<int>(release);
+    if (const auto target = recorded_target()) {
+        load_word(a.rcx, top);
+        expect(*target);
+        a.lea(a.r12, a.ptr[a.r12 + popped]);
+        lead_on(*target);
+        return;
+    }
     return_flag();
     load_word(a.rcx, top);
     find_target(slow_path());
-    a.lea(a.r12, a.ptr[a.r12 + (word() + static_cast<int>(release))]);
+    a.lea(a.r12, a.ptr[a.r12 + popped]);
     count(executed());
     leave_map();
     a.jmp(a.r15);
@@ -405,6 +426,14 @@ void BlockCompiler::indirect(const Decoded& decoded, bool call) {
         } else {
             a.mov(a.rcx, from);
         }
+    }
+    if (const auto target = recorded_target()) {
+        expect(*target);
+        if (call) {
+            push_return();
+        }
+        lead_on(*target);
+        return;
     }
     if (call) {
         find_target(slow_path());

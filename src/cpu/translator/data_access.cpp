@@ -95,7 +95,8 @@ RegionUse* BlockCompiler::new_region(unsigned size, bool writes) {
     native_.regions.push_back({.last = static_cast<std::uint16_t>(size - 1),
                                .view = view_,
                                .writes = writes,
-                               .narrow = native_.narrow});
+                               .narrow = native_.narrow,
+                               .rip = rip()});
     RegionUse& use = native_.regions.back();
     if (!regions_.take(use)) {
         native_.regions.pop_back();
@@ -110,14 +111,18 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     const AccessGroup& group = sharing_.groups()[shared.group];
     const bool writes = access == Access::write;
     // Modulo 2^32 only what is added up in one register alone keeps its distance from what was checked.
-    const bool keeps_distance = !address.narrow || simple(address);
-    if (const Checked& checked = shared_[shared.group]; checked.use != nullptr &&
-                                                        (checked.use->writes || !writes) &&
-                                                        (checked.pointer != 0 || keeps_distance)) {
+    // Where segments are is looked up each time.
+    const bool keeps_distance =
+        (!address.narrow || simple(address)) && address.segment == EffectiveAddress::none;
+    if (const Checked& checked = shared_[shared.group];
+        checked.known && (checked.writes || !writes) && (checked.pointer != 0 || keeps_distance)) {
         return reach(checked, address, shared.offset);
     }
     const bool shares =
         group.accesses > 1 && !native_.plain && (keeps_distance || pointers_ < layout.pointers.size());
+    if (scattered() && !address.narrow && (!shares || pointers_ < layout.pointers.size())) {
+        return shares ? check_in_tlb(address, shared) : look_up_in_tlb(address, size, access);
+    }
     RegionUse* const use =
         shares ? region_for(static_cast<unsigned>(group.length), group.writes) : region_for(size, writes);
     if (use == nullptr) {
@@ -138,7 +143,7 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
             emit_link_here(link, before);
         };
         check_region(address, distance(shared.offset, group.lowest), *use, failed);
-        shared_[shared.group] = {use};
+        shared_[shared.group] = {.known = true, .writes = use->writes, .use = use};
         if (!simple(address)) {
             keep_pointer(shared_[shared.group], shared.offset);
         }
@@ -243,21 +248,52 @@ void BlockCompiler::check_region(const EffectiveAddress& address, std::int64_t l
     });
 }
 
-// Changes no flags.
-RegExp BlockCompiler::look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access) {
+void BlockCompiler::search_tlb(const EffectiveAddress& address, std::int64_t low, std::uint64_t size,
+                               bool writes, Label& hit) {
     in_r14_ = 0;
-    Label hit;
-    check_segment(address);
-    const int tags = access == Access::write ? layout.write_tags(view_) : layout.read_tags(view_);
     put_address(a.rcx, address);
+    if (low != 0) {
+        a.lea(a.rcx, a.ptr[a.rcx + static_cast<std::size_t>(low)]);
+    }
     a.pext(a.r14, a.rcx, a.state(layout.index_mask));
     if (size > 1) {
         a.lea(a.rcx, a.ptr[a.rcx + static_cast<int>(size - 1)]);
     }
+    const int tags = writes ? layout.write_tags(view_) : layout.read_tags(view_);
     a.mov(a.r15, a.qword[a.rsp + a.r14 * 8 + tags]);
     a.pext(a.rcx, a.rcx, a.state(layout.page_mask));
     a.lea(a.rcx, a.ptr[a.rcx + a.r15]);
     a.jrcxz(hit);
+}
+
+// For all of the access's group, which keeps the host address.
+RegExp BlockCompiler::check_in_tlb(const EffectiveAddress& address, const SharedAccess& access) {
+    const AccessGroup& group = sharing_.groups()[access.group];
+    Label hit;
+    search_tlb(address, distance(access.offset, group.lowest), group.length, group.writes, hit);
+    Label* const other = &late_.make<Label>();
+    a.jmp(*other, Assembler::T_NEAR);
+    a.L(hit);
+    Link& link = make_link(rip());
+    link.plain = true;
+    later([this, &link, other, borrowed = borrowed_, before = index()] {
+        a.L(*other);
+        emit_return_flag(borrowed, false);
+        emit_link_here(link, before);
+    });
+    a.mov(a.r14, a.qword[a.rsp + a.r14 * 8 + layout.addends(view_)]);
+    put_address(a.rcx, address);
+    Checked& checked = shared_[access.group];
+    checked = {.known = true, .writes = group.writes};
+    keep_pointer(checked, access.offset);
+    return a.r14 + std::size_t{0};
+}
+
+// Changes no flags.
+RegExp BlockCompiler::look_up_in_tlb(const EffectiveAddress& address, unsigned size, Access access) {
+    Label hit;
+    check_segment(address);
+    search_tlb(address, 0, size, access == Access::write, hit);
     a.jmp(slow_path(), Assembler::T_NEAR);
     a.L(hit);
     a.mov(a.r14, a.qword[a.rsp + a.r14 * 8 + layout.addends(view_)]);

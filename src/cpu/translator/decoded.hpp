@@ -38,6 +38,21 @@ struct Decoded {
         return jcc ? std::optional(opcode & 0xF) : std::nullopt;
     }
 
+    // A jump, call or return that changes no segment, and is as wide as its mode (vendors differ about
+    // others).
+    [[nodiscard]] bool is_near_branch() const {
+        const bool near = info.meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT ||
+                          info.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
+        return near && info.operand_width == word() * 8 &&
+               (jump_condition() || info.mnemonic == ZYDIS_MNEMONIC_JMP ||
+                info.mnemonic == ZYDIS_MNEMONIC_CALL || info.mnemonic == ZYDIS_MNEMONIC_RET);
+    }
+
+    // Of a near branch: whether its target is written out.
+    [[nodiscard]] bool holds_target() const {
+        return info.mnemonic != ZYDIS_MNEMONIC_RET && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+    }
+
     // JMP to an address that it holds itself.
     [[nodiscard]] bool direct_jump() const {
         return info.mnemonic == ZYDIS_MNEMONIC_JMP && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;

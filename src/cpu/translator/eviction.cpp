@@ -1,6 +1,8 @@
 // Translations that are void, and those that make room.
 #include "cpu/translator/translator.hpp"
 
+#include <algorithm>
+
 namespace strata::cpu::translator {
 
 using interpreter::Block;
@@ -15,20 +17,35 @@ void Translator::drop(NativeBlock& native) {
     native.block = nullptr;
 }
 
-// A signal, which comes at any time, found the processor in the loop: it spends time there. So that is worth
-// a longer translation, which takes longer to make.
-void Translator::unroll(Block& block) {
-    block.runs = busy;
-    discard(block);
+// Nobody finds it any more; its memory stays.
+void Translator::remove(NativeBlock& native) {
+    void** link = &native.block->native;
+    while (*link != &native) {
+        link = reinterpret_cast<void**>(&static_cast<NativeBlock*>(*link)->next);
+    }
+    *link = native.next;
+    for (const Block* block : native.path) {
+        const auto [first, last] = paths_.equal_range(block);
+        paths_.erase(std::find_if(first, last, [&](const auto& item) { return item.second == &native; }));
+    }
+    native.path.clear();
+    drop(native);
+    forget_jumps(native.linear);
+}
+
+void Translator::remove_all(Block& block) {
+    while (block.native != nullptr) {
+        remove(*static_cast<NativeBlock*>(block.native));
+        statistics_.add(Statistics::traces_voided);
+    }
 }
 
 void Translator::discard(Block& block) {
-    for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
-        drop(*native);
+    remove_all(block);
+    for (auto through = paths_.find(&block); through != paths_.end(); through = paths_.find(&block)) {
+        remove(*through->second);
         statistics_.add(Statistics::traces_voided);
-        forget_jumps(native->linear);
     }
-    block.native = nullptr;
 }
 
 void Translator::forget_jumps(std::uint64_t linear) {
@@ -61,13 +78,7 @@ void Translator::give_back_regions(const NativeBlock& native) {
 void Translator::evict(unsigned section) {
     for (const auto& native : sections_[section].blocks) {
         if (native->block != nullptr) {
-            void** link = &native->block->native;
-            while (*link != native.get()) {
-                link = reinterpret_cast<void**>(&static_cast<NativeBlock*>(*link)->next);
-            }
-            *link = native->next;
-            drop(*native);
-            forget_jumps(native->linear);
+            remove(*native);
             statistics_.add(Statistics::traces_evicted);
         }
         give_back_regions(*native);

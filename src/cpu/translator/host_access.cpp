@@ -92,8 +92,11 @@ bool HostStep::covered_by_tlb(const HostState& state, std::uint64_t indexed, con
     return std::ranges::any_of(state.covered_by_tlb, [&](const auto& item) {
         const auto from_first = linear.plus(symbols_.numbered(indexed), ~std::uint64_t{0});
         const auto to_last = symbols_.numbered(item.second).plus(linear, ~std::uint64_t{0});
-        return item.first == indexed && from_first && from_first->constant() == 0 && to_last &&
-               to_last->constant().value_or(0) == size - 1;
+        const auto before = from_first ? from_first->constant() : std::nullopt;
+        const auto behind = to_last ? to_last->constant() : std::nullopt;
+        // Both lie in one page, the first before the last.
+        return item.first == indexed && before && *before < memory::page_size && behind &&
+               *behind < memory::page_size && *behind >= size - 1;
     });
 }
 

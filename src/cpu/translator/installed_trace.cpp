@@ -47,11 +47,14 @@ std::optional<std::uint64_t> resolve(const Relocation& relocation, const std::ui
 }
 
 bool take_regions(const CompiledTrace& trace, const Installation& place, NativeBlock& native) {
+    const auto first = static_cast<std::int32_t>(trace.header().key.offset);
     for (const CompiledTrace::Place& access : trace.places()) {
+        const auto by = static_cast<std::int32_t>(trace.instructions()[access.instruction].offset);
         native.regions.push_back({.last = access.last,
                                   .view = native.view,
                                   .writes = access.writes != 0,
-                                  .narrow = native.narrow});
+                                  .narrow = native.narrow,
+                                  .rip = linear_at(native, by - first)});
         RegionUse& use = native.regions.back();
         if (!place.regions.take(use)) {
             native.regions.pop_back();
@@ -138,7 +141,6 @@ bool install(const CompiledTrace& trace, const Installation& place, NativeBlock&
     native.start = code + header.start;
     native.start_with_vectors = code + header.start_with_vectors;
     native.uses_vectors = header.uses_vectors != 0;
-    native.rolled = header.rolled != 0;
     std::ranges::copy(trace.code(), code);
     if (!decode(trace, place, native) || !make_links(trace, code, native) ||
         !take_regions(trace, place, native) ||

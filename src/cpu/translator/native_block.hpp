@@ -48,15 +48,15 @@ struct NativeBlock {
     bool user = false;
     bool narrow = false; // 32-bit code, with flat segments
     bool uses_vectors = false;
-    bool plain = false;  // each access has a check of its own
-    bool rolled = false; // a loop that would be unrolled if it were known to be busy
+    bool plain = false; // each access has a check of its own
     std::vector<interpreter::Insn> insns;
     std::vector<Site> sites;       // one an instruction
     std::deque<RegionUse> regions; // they stay where they are
     std::deque<Link> links;        // likewise
     std::vector<Link*> incoming;
-    interpreter::Block* block = nullptr; // null once void
-    NativeBlock* next = nullptr;         // of the same block, at another linear address
+    interpreter::Block* block = nullptr;   // null once void
+    std::vector<interpreter::Block*> path; // the others that it goes through, if it follows a path
+    NativeBlock* next = nullptr;           // of the same block, at another linear address
 };
 
 // Into the displacement of the LEA that compares a page's id.

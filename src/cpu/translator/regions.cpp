@@ -55,7 +55,7 @@ bool Regions::holds(const RegionUse& use, std::uint64_t linear) const {
     return linear + region.minus_base < std::uint64_t{0} - region.minus_limit;
 }
 
-void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
+bool Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
     const auto& tags = use.writes ? set.write_tags : set.read_tags;
     const std::uint64_t page = page_of(linear), addend = set.addends[TlbSet::index(page)];
     const std::uint64_t physical = set.physicals[TlbSet::index(page)];
@@ -72,7 +72,7 @@ void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
         return true;
     };
     if (!belongs(page)) {
-        return;
+        return false;
     }
     std::uint64_t first = page, end = page + memory::page_size;
     Region& region = regions[use.number];
@@ -94,11 +94,12 @@ void Regions::fill(RegionUse& use, TlbSet& set, std::uint64_t linear) {
     const std::uint64_t size = end - first;
     fills[use.number].until_growth = size > memory::page_size ? next_growth : after_no_growth;
     if (size <= use.last) {
-        return;
+        return false;
     }
     region = {std::uint64_t{0} - first, use.last - size, addend,
               (page_of(physical) - (page - first)) | all | any | (region.physical & Region::lists)};
     add_to_list(region);
+    return size > memory::page_size;
 }
 
 // ---- dropping: it costs no more than the filling did ----
@@ -122,13 +123,18 @@ void Regions::drop_list(unsigned number) {
 }
 
 void Regions::flushed_all() {
+    ++drops_; // of what was found in the TLB
     drop_list(0);
     drop_list(1);
 }
 
-void Regions::flushed_but_global() { drop_list(0); }
+void Regions::flushed_but_global() {
+    ++drops_;
+    drop_list(0);
+}
 
 void Regions::invalidated(std::uint64_t linear) {
+    ++drops_;
     drop_list(0);
     if ((linear & sign) != 0) {
         drop_list(1);
@@ -136,6 +142,7 @@ void Regions::invalidated(std::uint64_t linear) {
 }
 
 void Regions::writes_forbidden(memory::GuestPhysical page) {
+    ++drops_;
     for (const unsigned number : {0U, 1U}) {
         for (Region* region : list(number)) {
             const RegionUse& use = *uses_[static_cast<std::size_t>(region - regions.data())];

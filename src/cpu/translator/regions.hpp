@@ -52,6 +52,12 @@ struct RegionUse {
     interpreter::DataView view{};
     bool writes = false;
     bool narrow = false; // of 32-bit code: addresses from 4 GiB on are not its own
+
+    // ---- whether a region is of use there ----
+    std::uint64_t rip = 0;       // the instruction's; 0: nobody asks
+    std::uint64_t last_page = 0; // missed at, when it was last looked at
+    std::uint8_t looks = 0, far_misses = 0;
+    bool scattered = false; // no: misses are far from each other
 };
 
 class Regions final : public interpreter::TlbObserver {
@@ -72,7 +78,11 @@ public:
     // Whether an access at `linear` lies in the place's region.
     [[nodiscard]] bool holds(const RegionUse& use, std::uint64_t linear) const;
     // Gives the place what holds `linear`, and its neighbours that hold on; `linear` is in the TLB's set.
-    void fill(RegionUse& use, interpreter::TlbSet& set, std::uint64_t linear);
+    // Whether there were any.
+    bool fill(RegionUse& use, interpreter::TlbSet& set, std::uint64_t linear);
+
+    // Has grow_region called at the next miss.
+    void watch(const RegionUse& use) { fills[use.number].until_growth = 1; }
 
     // Changes whenever a region was dropped: what a trace has checked before holds no longer.
     [[nodiscard]] std::uint64_t drops() const { return drops_; }

@@ -23,8 +23,8 @@ TraceKey Translator::key_of(const Block& block, bool plain) const {
 }
 
 // What was just compiled, before it is linked to anything.
-void Translator::offer(const CompiledTrace::Compiled& compiled, const Block& block, bool plain) {
-    if (auto trace = CompiledTrace::of(key_of(block, plain), block.bytes, compiled)) {
+void Translator::offer(const CompiledTrace::Compiled& compiled, const Block& block) {
+    if (auto trace = CompiledTrace::of(key_of(block, compiled.native.plain), block.bytes, compiled)) {
         store_->add(std::move(*trace));
     }
 }
@@ -53,7 +53,8 @@ NativeBlock* Translator::reuse(Block& block, bool plain) {
     if (block.key == Block::dead || !trace->made_of(host) || code.size() > code_.left()) {
         return nullptr;
     }
-    auto native = new_native(page, plain);
+    auto native = new_native(page, cpu_.rip(), cpu_.code_mode_);
+    native->plain = plain;
     std::vector<Trap> traps;
     const Installation place{.to = {code_.next(), code.size()},
                              .stubs = stubs_,
@@ -66,6 +67,7 @@ NativeBlock* Translator::reuse(Block& block, bool plain) {
         return nullptr;
     }
     statistics_.add(loaded ? Statistics::traces_loaded : Statistics::traces_reused);
+    cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
     return &keep(std::move(native), block, code.size(), traps);
 }
 
@@ -80,7 +82,7 @@ bool Translator::is_safe(const NativeBlock& native, const CompiledTrace& trace, 
         give_back_regions(native);
         return false;
     }
-    check(native, traps, native.entry + trace.code().size(), bytes);
+    check(native, traps, native.entry + trace.code().size());
     return true;
 }
 

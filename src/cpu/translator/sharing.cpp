@@ -25,6 +25,22 @@ std::optional<std::int64_t> added_constant(const Decoded& decoded) {
     }
 }
 
+// What a near call or return adds to the stack pointer.
+std::optional<std::uint64_t> moved_by_branch(const Decoded& decoded) {
+    const std::uint64_t word = decoded.word();
+    if (!decoded.is_near_branch()) {
+        return std::nullopt;
+    }
+    switch (decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_CALL: return std::uint64_t{0} - word;
+    case ZYDIS_MNEMONIC_RET: {
+        const ZydisDecodedOperand& released = decoded.operands[0];
+        return word + (released.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? released.imm.value.u : 0);
+    }
+    default: return std::nullopt;
+    }
+}
+
 // Makes the group reach `size` bytes at `offset`, too; false if that is too far.
 bool extend(AccessGroup& group, std::uint64_t offset, unsigned size) {
     const std::int64_t begin = distance(group.lowest, offset);
@@ -140,6 +156,8 @@ void Sharing::follow(const TraceInstruction& instruction) {
         known = {number_of(first.reg.value), values_[x86::rsp]};
     } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_PUSH && decoded.info.operand_width == word * 8) {
         known = {x86::rsp, {values_[x86::rsp].name, values_[x86::rsp].offset - word}};
+    } else if (const auto moved = moved_by_branch(decoded)) {
+        known = {x86::rsp, {values_[x86::rsp].name, values_[x86::rsp].offset + *moved}};
     } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_POP && is_word(decoded, first) &&
                number_of(first.reg.value) != x86::rsp) {
         forget(number_of(first.reg.value));

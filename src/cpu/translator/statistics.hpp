@@ -17,6 +17,7 @@ public:
         traces,             // translated
         trace_instructions, // of the guest, in these
         code_bytes,         // of the host, in these
+        paths,              // of these: along paths
         traces_reused,      // made good here, of what was made for another processor, or here before
         traces_loaded,      // likewise, of what was read from a file
         traces_voided,      // since the guest wrote to their code, or decoded code was given up

@@ -29,6 +29,9 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
             return native;
         }
     }
+    if (!plain && waits_for_path(block)) {
+        return nullptr;
+    }
     if (!plain && block.runs < policy_.runs_before_translation) {
         ++block.runs;
         if (block.runs < policy_.runs_before_translation) {
@@ -51,21 +54,32 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     if (NativeBlock* known = reuse(block, plain)) {
         return known;
     }
-    const bool unrolled = unrolls(block, plain);
     std::array<std::uint8_t, memory::page_size> bytes;
     std::memcpy(bytes.data(), host, bytes.size());
-    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, cpu_.rip(), unrolled);
+    trace_.find(*cpu_.decoder_, cpu_.code_mode_, bytes, cpu_.rip(), unrolls(block, plain));
     block.granules |= trace_.granules();
     cpu_.mark_code(page, block.granules);
     if (trace_.instructions().empty() || block.key == Block::dead || !trace_.unchanged(bytes, host)) {
         return nullptr;
     }
-    auto native = new_native(page, plain);
-    native->rolled = !plain && !unrolled && trace_.loops();
+    auto native = new_native(page, cpu_.rip(), cpu_.code_mode_);
+    native->plain = plain;
+    NativeBlock* const made = compile(std::move(native), block, bytes);
+    if (made != nullptr) {
+        cpu_.tlb_.set_fetch_id(made->user, made->linear, made->page_id);
+    }
+    return made;
+}
+
+NativeBlock* Translator::compile(std::unique_ptr<NativeBlock> native, Block& block,
+                                 std::span<const std::uint8_t> page) {
     Assembler assembler(layout_, code_.next(), code_.left());
     notes_.clear();
-    assembler.note_in(store_ == nullptr ? nullptr : &notes_);
+    assembler.note_in(store_ == nullptr || trace_.along_path() ? nullptr : &notes_);
     BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
+    if (trace_.along_path()) {
+        compiler.look_in_tlb_for(scattered_);
+    }
     try {
         compiler.compile(trace_);
     } catch (const Xbyak::Error&) { // what it should encode is not to be encoded: the interpreter's, then
@@ -74,11 +88,11 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
         return nullptr;
     }
     if (policy_.checks) {
-        check(*native, compiler.traps(), assembler.here(), bytes);
+        check(*native, compiler.traps(), assembler.here());
     }
     const std::span<const std::uint8_t> code(code_.next(), assembler.getSize());
-    if (store_ != nullptr) {
-        offer({*native, trace_, bytes, code, compiler.traps(), notes_, stubs_, layout_}, block, plain);
+    if (store_ != nullptr && !trace_.along_path()) {
+        offer({*native, trace_, page, code, compiler.traps(), notes_, stubs_, layout_}, block);
     }
     statistics_.add(Statistics::traces);
     statistics_.add(Statistics::trace_instructions, trace_.instructions().size());
@@ -94,14 +108,13 @@ bool Translator::unrolls(const Block& block, bool plain) const {
     return !plain && (policy_.unrolls_at_once || block.runs == busy);
 }
 
-// Of what RIP is at.
-std::unique_ptr<NativeBlock> Translator::new_native(memory::GuestPhysical page, bool plain) {
+std::unique_ptr<NativeBlock> Translator::new_native(memory::GuestPhysical page, std::uint64_t linear,
+                                                    const CodeMode& mode) {
     auto native = std::make_unique<NativeBlock>();
-    native->linear = cpu_.rip();
-    native->user = cpu_.code_mode_.user;
-    native->narrow = cpu_.code_mode_.size == CodeMode::Size::bits32;
-    native->plain = plain;
-    native->view = cpu_.code_mode_.data;
+    native->linear = linear;
+    native->user = mode.user;
+    native->narrow = mode.size == CodeMode::Size::bits32;
+    native->view = mode.data;
     native->page_id = page_id(native->linear, page);
     return native;
 }
@@ -114,20 +127,18 @@ NativeBlock& Translator::keep(std::unique_ptr<NativeBlock> native, Block& block,
     native->block = &block;
     native->next = static_cast<NativeBlock*>(block.native);
     block.native = native.get();
-    cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
     auto& blocks = sections_[code_.section()].blocks;
     blocks.push_back(std::move(native));
     return *blocks.back();
 }
 
-void Translator::check(const NativeBlock& native, std::span<const Trap> traps, const std::uint8_t* end,
-                       std::span<const std::uint8_t> page) const {
+void Translator::check(const NativeBlock& native, std::span<const Trap> traps,
+                       const std::uint8_t* end) const {
     if (const auto escape = find_escape({layout_, stubs_, native, trace_.instructions(), traps, end})) {
         fmt::print(stderr, "strata: the translation of {:#x} is not safe: {}\n", native.linear, *escape);
         for (const TraceInstruction& instruction : trace_.instructions()) {
-            fmt::print(
-                stderr, "  {:#x}: {:02x}\n", instruction.rip,
-                fmt::join(page.subspan(instruction.rip % memory::page_size, instruction.insn.length), " "));
+            fmt::print(stderr, "  {:#x}: {:02x}\n", instruction.rip,
+                       fmt::join(std::span(instruction.bytes).first(instruction.insn.length), " "));
         }
         std::abort();
     }

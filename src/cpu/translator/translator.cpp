@@ -149,8 +149,35 @@ std::uint64_t Translator::grow_region(Cpu* cpu, std::uint64_t number) {
     NativeState& native = translator.frame_.native;
     translator.statistics_.add(Statistics::region_fills);
     RegionUse& use = native.regions.use_of(number);
-    native.regions.fill(use, cpu->tlb_.data(static_cast<unsigned>(use.view)), native.missed_at);
+    const bool grown =
+        native.regions.fill(use, cpu->tlb_.data(static_cast<unsigned>(use.view)), native.missed_at);
+    if (!grown && use.rip != 0 && !use.scattered) {
+        translator.look_at_misses(use, native.missed_at);
+    }
     return native.regions.regions[number].addend;
+}
+
+// Where one miss after the other is in a page far from the one before, code that is made anew looks in the
+// TLB.
+void Translator::look_at_misses(RegionUse& use, std::uint64_t linear) {
+    constexpr std::uint8_t most_far_misses = 8;
+    constexpr std::size_t most_scattered = 1 << 12;
+    const std::uint64_t page = linear >> memory::page_shift;
+    const bool far = page - std::exchange(use.last_page, page) + 1 > 2;
+    if (use.looks == 0) { // of a place that is new
+        ++use.looks;
+        return;
+    }
+    use.far_misses = far ? use.far_misses + 1 : 0;
+    if (far && use.far_misses < most_far_misses) {
+        frame_.native.regions.watch(use);
+    } else if (far) {
+        use.scattered = true;
+        if (scattered_.size() == most_scattered) {
+            scattered_.clear();
+        }
+        scattered_.insert(use.rip);
+    }
 }
 
 // Looks ahead of the accesses without a trace in the guest: only what was accessed before is filled in.
@@ -238,6 +265,9 @@ void Translator::enter(const NativeBlock& native) {
 }
 
 bool Translator::execute(Block& block, Block*& next_block) {
+    if (watches(block)) {
+        return false;
+    }
     if (block.key == Block::dead) {
         return false; // void, or an instruction that is kept by no one
     }
@@ -251,8 +281,8 @@ bool Translator::execute(Block& block, Block*& next_block) {
         auto* link = reinterpret_cast<Link*>(frame_.native.exit_link);
         if (link != nullptr) {
             cpu_.rip() = link->target;
-            if (link->polls && link->owner->rolled && link->owner->block != nullptr) {
-                unroll(*link->owner->block);
+            if (link->polls) {
+                found_busy(*link->owner);
             }
         }
         if (cpu_.block_ended_ || cpu_.attention() || cpu_.due() || !translates()) {
@@ -269,6 +299,13 @@ bool Translator::execute(Block& block, Block*& next_block) {
             return true; // the link may have gone
         }
         const std::uint64_t evictions = evictions_;
+        if (policy_.records_at_once && link != nullptr && link->target <= link->owner->linear) {
+            make_busy(next);
+        }
+        if (watches(next)) {
+            next_block = &next;
+            return true;
+        }
         native = native_of(next, link != nullptr && link->plain);
         if (evictions_ != evictions) {
             return true; // the link may have gone

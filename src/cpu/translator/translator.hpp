@@ -6,6 +6,7 @@
 #include "cpu/translator/frame.hpp"
 #include "cpu/translator/layout.hpp"
 #include "cpu/translator/native_block.hpp"
+#include "cpu/translator/path_recorder.hpp"
 #include "cpu/translator/statistics.hpp"
 #include "cpu/translator/stubs.hpp"
 #include "cpu/translator/trace.hpp"
@@ -13,6 +14,8 @@
 
 #include <map>
 #include <memory>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -24,6 +27,7 @@ struct Policy {
     std::size_t decoded_bytes;             // of instructions that are kept, about
     bool keeps_all;                        // translates even what is written again and again
     bool unrolls_at_once;                  // loops, else when they are known to be busy
+    bool records_at_once;                  // the paths of loops, likewise
     bool checks; // find_escape() judges all code before it runs: the process ends if there is any
 };
 
@@ -46,11 +50,12 @@ public:
 
 private:
     static constexpr std::size_t most_bytes_of_trace = 128 << 10; // of host code, slow paths and all
-    static constexpr std::uint32_t busy = ~std::uint32_t{0};      // Block::runs of a loop to be unrolled
+    static constexpr std::uint32_t busy = ~std::uint32_t{0};      // Block::runs of what is known to be busy
 
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
     static std::uint64_t grow_region(interpreter::Cpu* cpu, std::uint64_t number);
     static std::uint64_t walk_region(interpreter::Cpu* cpu, std::uint64_t number);
+    void look_at_misses(RegionUse& use, std::uint64_t linear);
     [[nodiscard]] std::uint64_t next_target();
     [[nodiscard]] bool goes_on();
     [[nodiscard]] std::uintptr_t known_target();
@@ -63,17 +68,27 @@ private:
     [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
     [[nodiscard]] std::uint32_t page_id(std::uint64_t linear, memory::GuestPhysical physical);
     [[nodiscard]] static memory::GuestPhysical page_of(const interpreter::Block& block);
-    [[nodiscard]] std::unique_ptr<NativeBlock> new_native(memory::GuestPhysical page, bool plain);
+    [[nodiscard]] std::unique_ptr<NativeBlock> new_native(memory::GuestPhysical page, std::uint64_t linear,
+                                                          const interpreter::CodeMode& mode);
+    // trace_, as `block`'s. `page` is what its page's bytes are, empty if they are not to be shown.
+    NativeBlock* compile(std::unique_ptr<NativeBlock> native, interpreter::Block& block,
+                         std::span<const std::uint8_t> page);
     [[nodiscard]] bool unrolls(const interpreter::Block& block, bool plain) const;
     NativeBlock& keep(std::unique_ptr<NativeBlock> native, interpreter::Block& block, std::size_t size,
                       std::span<const Trap> traps);
-    void check(const NativeBlock& native, std::span<const Trap> traps, const std::uint8_t* end,
-               std::span<const std::uint8_t> page) const;
+    void check(const NativeBlock& native, std::span<const Trap> traps, const std::uint8_t* end) const;
     void add_traps(std::span<const Trap> traps);
+    // ---- along paths (paths.cpp) ----
+    void found_busy(const NativeBlock& native);
+    void make_busy(interpreter::Block& block);
+    [[nodiscard]] static bool waits_for_path(const interpreter::Block& block);
+    [[nodiscard]] bool watches(interpreter::Block& block);
+    [[nodiscard]] PathRecorder::Step step_at(interpreter::Block& block);
+    void translate_path(interpreter::Block& first);
     // ---- what was made before (reuse.cpp) ----
     [[nodiscard]] NativeBlock* reuse(interpreter::Block& block, bool plain);
     [[nodiscard]] TraceKey key_of(const interpreter::Block& block, bool plain) const;
-    void offer(const CompiledTrace::Compiled& compiled, const interpreter::Block& block, bool plain);
+    void offer(const CompiledTrace::Compiled& compiled, const interpreter::Block& block);
     [[nodiscard]] bool is_safe(const NativeBlock& native, const CompiledTrace& trace,
                                std::span<const Trap> traps, const std::byte* page);
     [[nodiscard]] bool runnable(const NativeBlock& native) const;
@@ -81,7 +96,8 @@ private:
     void connect(Link* link, NativeBlock& to);
     void unlink(Link& link);
     void drop(NativeBlock& native);
-    void unroll(interpreter::Block& block);
+    void remove(NativeBlock& native);
+    void remove_all(interpreter::Block& block);
     void make_room();
     void evict(unsigned section);
     void give_back_regions(const NativeBlock& native);
@@ -106,6 +122,10 @@ private:
     Policy policy_;
     Stubs stubs_;
     Trace trace_;
+    PathRecorder recorder_;
+    std::unordered_set<std::uint64_t> scattered_; // BlockCompiler::look_in_tlb_for
+    // Of each block but the first of a path: the traces that go through it.
+    std::unordered_multimap<const interpreter::Block*, NativeBlock*> paths_;
     TraceStore* store_;
     std::uint64_t models_ = 0; // fingerprint()
     std::vector<Note> notes_;  // of the trace that is made, for the store

@@ -88,18 +88,21 @@ constexpr Policy usual{.runs_before_translation = 60,
                        .decoded_bytes = interpreter::BlockCache::usual_bytes,
                        .keeps_all = false,
                        .unrolls_at_once = false,
+                       .records_at_once = false,
                        .checks = false};
 constexpr Policy checked{.runs_before_translation = 200,
                          .runs_before_reuse = 16,
                          .decoded_bytes = interpreter::BlockCache::usual_bytes,
                          .keeps_all = false,
                          .unrolls_at_once = false,
+                         .records_at_once = false,
                          .checks = true};
 constexpr Policy eager{.runs_before_translation = 1,
                        .runs_before_reuse = 1,
                        .decoded_bytes = 1 << 20,
                        .keeps_all = true,
                        .unrolls_at_once = true,
+                       .records_at_once = true,
                        .checks = true};
 
 } // namespace
