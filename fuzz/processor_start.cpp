@@ -2,6 +2,7 @@
 
 #include "base/bytes.hpp"
 #include "cpu/x86/registers.hpp"
+#include "kernel_start.hpp"
 
 namespace strata::fuzz {
 namespace {
@@ -13,7 +14,7 @@ constexpr std::uint64_t page = 0x1000;
 
 // Physical addresses; paging maps all of low memory to itself, but for the odd pages below.
 constexpr std::uint64_t code_at = 0x1000, code_end = 0x3000, stack_top = 0x5000, gdt = 0x5000, ldt = 0x5800,
-                        idt = 0x6000, tss = 0x7000, other_tss = 0xA000, handlers = 0xB000;
+                        idt = 0x6000, tss = 0x7000, other_tss = 0xA000;
 constexpr std::uint64_t pml4 = page_tables, pdpt = pml4 + page, page_directory = pdpt + page,
                         page_table = page_directory + page, old_directory = page_table + page,
                         old_table = old_directory + page, pae_pdpt = old_table + page;
@@ -29,10 +30,6 @@ constexpr std::uint16_t code_0 = 0x08, data_0 = 0x10, data_3 = 0x18, code_3 = 0x
 
 constexpr std::uint16_t attributes_code = 0x9B, attributes_data = 0x93, dpl3 = 0x60, long_code = 0x2000,
                         big = 0x4000, granular = 0x8000;
-
-bool is_long(ProcessorMode mode) {
-    return mode == ProcessorMode::long_64 || mode == ProcessorMode::compatibility;
-}
 
 // A code, data or system descriptor. SDM volume 3 section 3.4.5.
 constexpr std::uint64_t descriptor(std::uint64_t base, std::uint64_t limit, std::uint64_t attributes) {
@@ -354,6 +351,9 @@ ProcessorStart::ProcessorStart(Input input) {
     set_segments(*this);
     set_control(*this, input);
     set_registers(*this, input);
+    if ((how & 0x40) != 0) {
+        set_kernel(*this);
+    }
     take_memory(*this, input);
 }
 

@@ -18,6 +18,9 @@ inline constexpr std::uint64_t low_ram = 0x4'0000, high_ram = 0x1'0000, all_ram 
 // Where every mode's page tables lie.
 inline constexpr std::uint64_t page_tables = 0x1'0000, page_tables_end = 0x1'7000;
 
+// A HLT for every vector, each in eight bytes of its own; the rest of the page is HLT, too.
+inline constexpr std::uint64_t handlers = 0xB000;
+
 enum class ProcessorMode : std::uint8_t {
     real,
     virtual_8086,
@@ -29,6 +32,10 @@ enum class ProcessorMode : std::uint8_t {
     compatibility,
     count
 };
+
+[[nodiscard]] constexpr bool is_long(ProcessorMode mode) {
+    return mode == ProcessorMode::long_64 || mode == ProcessorMode::compatibility;
+}
 
 struct Patch {
     std::uint64_t address;

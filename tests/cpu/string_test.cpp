@@ -44,5 +44,24 @@ INSTANTIATE_TEST_SUITE_P(Sizes, LongFill,
                          ::testing::Combine(::testing::Values(1U, 2U, 4U, 8U),
                                             ::testing::Values(0U, 1U, 8U, 15U)));
 
+// Memory that is not there from the first element on: nothing can be done directly, one element faults.
+TEST(Fill, FaultsWhereNothingIsMapped) {
+    constexpr std::uint64_t end = std::uint64_t{1} << 30; // of what is mapped
+    for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{0x1122'3344'5566'7788}}) {
+        for (const std::uint64_t from : {end, end + 0x123'4000}) {
+            TestCpu test(Mode::long64);
+            test.catch_exceptions();
+            test[x86::rdi] = from;
+            test[x86::rcx] = 36;
+            test[x86::rax] = value;
+            test.run({0xF3, 0x48, 0xAB});
+            EXPECT_EQ(test.caught(), 14U);
+            EXPECT_EQ(test.cpu->system.cr2, from);
+            EXPECT_EQ(test[x86::rdi], from);
+            EXPECT_EQ(test[x86::rcx], 36U);
+        }
+    }
+}
+
 } // namespace
 } // namespace strata::cpu

@@ -145,6 +145,9 @@ struct Stos {
     static std::uint64_t many(Cpu& cpu, const Insn&, std::uint64_t count) {
         const auto to = run_at<T, A>(cpu, x86::es, x86::rdi, Access::write, count);
         const std::uint64_t done = std::min(count, to.size() / sizeof(T));
+        if (done == 0) {
+            return 0;
+        }
         const T value = cpu.reg<T>(x86::rax);
         if (count >= least_streamed / sizeof(T)) {
             fill_past_caches(to.first(done * sizeof(T)), value);
