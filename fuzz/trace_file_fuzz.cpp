@@ -23,6 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const auto trace = listing.copies(code, 0x40'1000, guest, {}, nullptr).trace;
         if (trace) {
             content.assign(trace->bytes().begin(), trace->bytes().end());
+            content.resize(content.size() + sizeof(TraceStore::Kept::age));
         }
     } catch (const Xbyak::Error&) { // the interpreter's
     }
@@ -40,9 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     std::size_t read = 0;
-    for (const CompiledTrace& trace : *traces) {
-        read += trace.bytes().size();
-        static_cast<void>(listing.takes(trace));
+    for (const auto& [trace, age] : *traces) {
+        read += trace->bytes().size() + sizeof age;
+        static_cast<void>(listing.takes(*trace));
     }
     if (read != content.size()) {
         std::abort();

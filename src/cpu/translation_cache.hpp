@@ -28,8 +28,8 @@ public:
     // Why what the file holds was not taken; empty if it was.
     [[nodiscard]] const std::string& passed_over() const { return passed_over_; }
 
-    // Puts what was made since into the file, beside what other machines have put there meanwhile. Opens
-    // nothing.
+    // Puts what was made since into the file, beside what other machines have put there meanwhile; what none
+    // of the last machines asked for goes. Opens nothing.
     [[nodiscard]] Result<void> save();
 
     // Of this machine's processors, on any engine.

@@ -1,59 +1,15 @@
 // What is kept of translations: found again only for what they were made of, bounded, and read from a file
 // only if each number in it is within its limits.
-#include "cpu/translation_cache.hpp"
-#include "cpu/translator/listing.hpp"
 #include "cpu/translator/trace_file.hpp"
+#include "trace_fixture.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <gtest/gtest.h>
 #include <random>
 #include <string>
-#include <sys/stat.h>
 #include <thread>
-#include <unistd.h>
 
 namespace strata::cpu::translator {
 namespace {
-
-using Bytes = std::vector<std::uint8_t>;
-
-class TraceStoreTest : public ::testing::Test {
-protected:
-    static constexpr std::uint64_t code_at = 0x40'1230;
-
-    // mov eax, NUMBER; push rax; jz +5; call +0x1000; ret
-    static Bytes numbered(std::uint32_t number) {
-        Bytes code{0xB8, 0, 0, 0, 0, 0x50, 0x74, 0x05, 0xE8, 0x00, 0x10, 0x00, 0x00, 0xC3};
-        std::memcpy(code.data() + 1, &number, sizeof number);
-        return code;
-    }
-
-    CompiledTrace made_of(const Bytes& code) {
-        return listing_.copies(code, code_at, {.user = true}, {}, nullptr).trace.value();
-    }
-
-    // As Listing keys it.
-    static TraceKey key() { return {.offset = code_at % memory::page_size}; }
-
-    static std::array<std::byte, memory::page_size> page_with(const Bytes& code) {
-        std::array<std::byte, memory::page_size> page{};
-        std::memcpy(page.data() + code_at % memory::page_size, code.data(), code.size());
-        page[code_at % memory::page_size + code.size()] = std::byte{0xF4}; // as Listing ends it
-        return page;
-    }
-
-    static TraceStore::Found find(TraceStore& store, const TraceKey& key, const Bytes& code) {
-        return store.find(key, std::span(code).first(1), page_with(code).data()); // as Listing notes its head
-    }
-
-    Bytes one_ = numbered(1), two_ = numbered(2);
-    const x86::Model& model_ = *x86::find_model("max").value();
-    Listing listing_{model_, model_};
-};
 
 TEST_F(TraceStoreTest, FindsWhatIsMadeOfTheSame) {
     TraceStore store(1 << 20);
@@ -117,6 +73,31 @@ TEST_F(TraceStoreTest, WhatWasNotAskedForMakesRoom) {
     EXPECT_EQ(find(store, key(), numbered(50)).trace, nullptr);
 }
 
+TEST_F(TraceStoreTest, WhatIsKeptGrowsOlderUntilItIsAskedFor) {
+    TraceStore store(1 << 20);
+    for (const auto& [code, age] : {std::pair{one_, 7U}, {two_, 2U}, {numbered(3), 7U}, {numbered(4), 3U}}) {
+        store.load({std::make_shared<const CompiledTrace>(made_of(code)), age});
+    }
+    EXPECT_FALSE(store.has_news());
+    EXPECT_NE(find(store, key(), numbered(4)).trace, nullptr);
+    EXPECT_FALSE(store.has_news()) << "it is young";
+    EXPECT_NE(find(store, key(), one_).trace, nullptr);
+    EXPECT_TRUE(store.has_news()) << "it would be too old next time";
+    const auto kept = store.to_keep();
+    ASSERT_EQ(kept.size(), 3U) << "one is too old";
+    EXPECT_EQ(*kept[0].trace, made_of(two_)) << "the oldest go first";
+    EXPECT_EQ(kept[0].age, 3U);
+    EXPECT_EQ(*kept[1].trace, made_of(one_));
+    EXPECT_EQ(kept[1].age, 0U);
+    EXPECT_EQ(*kept[2].trace, made_of(numbered(4)));
+    EXPECT_EQ(kept[2].age, 0U);
+    store.forget_unused();
+    EXPECT_EQ(store.to_keep().size(), 2U);
+    EXPECT_EQ(find(store, key(), two_).trace, nullptr);
+    EXPECT_EQ(store.bytes(), 2 * made_of(one_).bytes().size());
+}
+
+// Some ask and add, so that there is never room enough; others meanwhile do what files need.
 TEST_F(TraceStoreTest, AnyThreadMayAskAndAdd) {
     std::vector<CompiledTrace> traces;
     for (std::uint32_t number = 0; number < 64; ++number) {
@@ -134,9 +115,22 @@ TEST_F(TraceStoreTest, AnyThreadMayAskAndAdd) {
             }
         }
     };
-    std::thread other(work);
+    const auto keep = [&] {
+        for (unsigned round = 0; round < 50; ++round) {
+            const auto file = write_trace_file({}, store.to_keep());
+            auto kept = read_trace_file({}, file);
+            ASSERT_TRUE(kept) << kept.error().message;
+            store.forget_unused();
+            std::ranges::for_each(*kept, [&](TraceStore::Kept& one) { store.load(std::move(one)); });
+            EXPECT_LE(store.bytes(), traces[0].bytes().size() * 32);
+            static_cast<void>(store.has_news() || store.added() == 0);
+        }
+    };
+    std::vector<std::jthread> others;
+    others.emplace_back(work);
+    others.emplace_back(keep);
+    others.emplace_back(keep);
     work();
-    other.join();
 }
 
 // ---- files ----
@@ -147,7 +141,7 @@ protected:
         TraceStore store(1 << 20);
         store.add(made_of(one_));
         store.add(made_of(two_));
-        file_ = write_trace_file(build_, store.all());
+        file_ = write_trace_file(build_, store.to_keep());
     }
 
     std::string refusal(std::span<const std::byte> file) const {
@@ -163,8 +157,24 @@ TEST_F(TraceFileTest, GivesBackWhatWasWritten) {
     const auto traces = read_trace_file(build_, file_);
     ASSERT_TRUE(traces);
     ASSERT_EQ(traces->size(), 2U);
-    EXPECT_EQ((*traces)[0], made_of(one_));
-    EXPECT_EQ((*traces)[1], made_of(two_));
+    EXPECT_EQ(*(*traces)[0].trace, made_of(one_));
+    EXPECT_EQ(*(*traces)[1].trace, made_of(two_));
+}
+
+TEST_F(TraceFileTest, GivesBackAges) {
+    TraceStore store(1 << 20);
+    store.load({std::make_shared<const CompiledTrace>(made_of(one_)), 3});
+    const auto kept = store.to_keep();
+    const auto traces = read_trace_file(build_, write_trace_file(build_, kept));
+    ASSERT_TRUE(traces);
+    ASSERT_EQ(traces->size(), 1U);
+    EXPECT_EQ((*traces)[0].age, 4U);
+    const auto content = [&](std::uint32_t age) {
+        const auto file = write_trace_file(build_, std::array{TraceStore::Kept{kept[0].trace, age}});
+        return std::vector(file.begin() + bytes_of_trace_file_header, file.end());
+    };
+    EXPECT_TRUE(read_traces(content(TraceStore::end_of_life - 1)));
+    EXPECT_FALSE(read_traces(content(TraceStore::end_of_life))) << "no such file was written";
 }
 
 TEST_F(TraceFileTest, RefusesWhatAnotherBuildHasMade) {
@@ -203,108 +213,6 @@ TEST_F(TraceFileTest, NumbersWithinTheirLimitsDoNoHarm) {
         }
     }
     EXPECT_GT(passed, 1000U);
-}
-
-// ---- on disk ----
-
-class TranslationCacheTest : public TraceStoreTest {
-protected:
-    void SetUp() override {
-        folder_ = std::filesystem::temp_directory_path() / ("strata-cache." + std::to_string(::getpid()));
-        std::filesystem::create_directory(folder_);
-        path_ = folder_ / "cache";
-    }
-
-    void TearDown() override { std::filesystem::remove_all(folder_); }
-
-    std::unique_ptr<TranslationCache> open() { return TranslationCache::open(path_).value(); }
-
-    std::string refusal() {
-        const auto cache = TranslationCache::open(path_);
-        return cache ? "" : cache.error().message;
-    }
-
-    std::filesystem::path folder_;
-    std::string path_;
-};
-
-TEST_F(TranslationCacheTest, KeepsWhatWasAdded) {
-    {
-        const auto cache = open();
-        EXPECT_EQ(cache->passed_over(), "");
-        cache->store().add(made_of(one_));
-        ASSERT_TRUE(cache->save());
-    }
-    struct stat status{};
-    ASSERT_EQ(::stat(path_.c_str(), &status), 0);
-    EXPECT_EQ(status.st_mode & 0777, 0600U);
-    const auto cache = open();
-    EXPECT_EQ(cache->passed_over(), "");
-    EXPECT_TRUE(find(cache->store(), key(), one_).loaded);
-    EXPECT_EQ(find(cache->store(), key(), two_).trace, nullptr);
-}
-
-TEST_F(TranslationCacheTest, AddsToWhatIsThere) {
-    for (const Bytes& code : {one_, two_}) {
-        const auto cache = open();
-        cache->store().add(made_of(code));
-        ASSERT_TRUE(cache->save());
-    }
-    const auto cache = open();
-    EXPECT_TRUE(find(cache->store(), key(), one_).loaded);
-    EXPECT_TRUE(find(cache->store(), key(), two_).loaded);
-}
-
-TEST_F(TranslationCacheTest, TwoMachinesLoseNothing) {
-    const auto first = open(), second = open();
-    first->store().add(made_of(one_));
-    second->store().add(made_of(two_));
-    ASSERT_TRUE(first->save());
-    ASSERT_TRUE(second->save());
-    const auto third = open();
-    EXPECT_TRUE(find(third->store(), key(), one_).loaded);
-    EXPECT_TRUE(find(third->store(), key(), two_).loaded);
-}
-
-TEST_F(TranslationCacheTest, WhatIsDamagedIsMadeAnew) {
-    {
-        const auto cache = open();
-        cache->store().add(made_of(one_));
-        ASSERT_TRUE(cache->save());
-    }
-    std::filesystem::resize_file(path_, std::filesystem::file_size(path_) - 1);
-    {
-        const auto cache = open();
-        EXPECT_NE(cache->passed_over().find("is damaged: it is not used, and made anew"), std::string::npos);
-        EXPECT_EQ(find(cache->store(), key(), one_).trace, nullptr);
-        cache->store().add(made_of(two_));
-        ASSERT_TRUE(cache->save());
-    }
-    const auto cache = open();
-    EXPECT_EQ(cache->passed_over(), "");
-    EXPECT_TRUE(find(cache->store(), key(), two_).loaded);
-}
-
-TEST_F(TranslationCacheTest, NothingElseIsOverwritten) {
-    std::ofstream(path_) << "somebody's text";
-    EXPECT_NE(refusal().find("would be overwritten"), std::string::npos);
-    std::filesystem::remove(path_);
-    std::filesystem::create_directory(path_);
-    EXPECT_NE(refusal(), "");
-}
-
-TEST_F(TranslationCacheTest, OthersMustNotWriteToIt) {
-    static_cast<void>(open());
-    for (const mode_t mode : {0620U, 0602U}) {
-        ASSERT_EQ(::chmod(path_.c_str(), mode), 0);
-        EXPECT_NE(refusal().find("others may write to"), std::string::npos);
-    }
-    ASSERT_EQ(::chmod(path_.c_str(), 0644), 0);
-    EXPECT_EQ(refusal(), "");
-    if (::geteuid() == 0) {
-        ASSERT_EQ(::chown(path_.c_str(), 1, 0), 0);
-        EXPECT_NE(refusal().find("belongs to another user"), std::string::npos);
-    }
 }
 
 } // namespace

@@ -13,7 +13,7 @@ namespace strata::cpu::translator {
 namespace {
 
 constexpr std::string_view magic = "strata traces\n\x1A\n";
-constexpr std::uint32_t version = 1; // of the header and of CompiledTrace; a build has its own of all else
+constexpr std::uint32_t version = 2; // of the header, CompiledTrace and ages; a build has its own of all else
 
 struct FileHeader {
     std::array<char, 16> magic;
@@ -89,10 +89,12 @@ std::optional<BuildIdentity> build_identity() {
 }
 
 std::vector<std::byte> write_trace_file(const BuildIdentity& build,
-                                        std::span<const TraceStore::Trace> traces) {
+                                        std::span<const TraceStore::Kept> traces) {
     std::vector<std::byte> file(sizeof(FileHeader));
-    for (const TraceStore::Trace& trace : traces) {
+    for (const auto& [trace, age] : traces) {
         file.insert(file.end(), trace->bytes().begin(), trace->bytes().end());
+        const auto* number = reinterpret_cast<const std::byte*>(&age);
+        file.insert(file.end(), number, number + sizeof age);
     }
     const FileHeader header = make_header(build, std::span(file).subspan(sizeof(FileHeader)));
     std::memcpy(file.data(), &header, sizeof header);
@@ -103,8 +105,8 @@ bool is_trace_file(std::span<const std::byte> file) {
     return file.size() >= magic.size() && std::memcmp(file.data(), magic.data(), magic.size()) == 0;
 }
 
-Result<std::vector<CompiledTrace>> read_trace_file(const BuildIdentity& build,
-                                                   std::span<const std::byte> file) {
+Result<std::vector<TraceStore::Kept>> read_trace_file(const BuildIdentity& build,
+                                                      std::span<const std::byte> file) {
     FileHeader header;
     if (!is_trace_file(file) || file.size() < sizeof header) {
         return fail("is damaged");
@@ -125,23 +127,25 @@ Result<std::vector<CompiledTrace>> read_trace_file(const BuildIdentity& build,
     return std::move(*traces);
 }
 
-std::optional<std::vector<CompiledTrace>> read_traces(std::span<const std::byte> content) {
-    std::vector<CompiledTrace> traces;
+std::optional<std::vector<TraceStore::Kept>> read_traces(std::span<const std::byte> content) {
+    std::vector<TraceStore::Kept> traces;
     while (!content.empty()) {
         CompiledTrace::Header header;
+        std::uint32_t age = 0;
         if (content.size() < sizeof header) {
             return std::nullopt;
         }
         std::memcpy(&header, content.data(), sizeof header);
-        if (header.size > content.size()) {
+        if (header.size > content.size() || content.size() - header.size < sizeof age) {
             return std::nullopt;
         }
         auto trace = CompiledTrace::parse(content.first(header.size));
-        if (!trace) {
+        std::memcpy(&age, content.data() + header.size, sizeof age);
+        if (!trace || age >= TraceStore::end_of_life) {
             return std::nullopt;
         }
-        traces.push_back(std::move(*trace));
-        content = content.subspan(header.size);
+        traces.push_back({std::make_shared<const CompiledTrace>(std::move(*trace)), age});
+        content = content.subspan(header.size + sizeof age);
     }
     return traces;
 }

@@ -42,31 +42,52 @@ TraceStore::Found TraceStore::find(const TraceKey& key, std::span<const std::uin
     for (auto candidate = first; candidate != end; ++candidate) {
         Entry& entry = *candidate->second;
         if (entry.trace->header().key == key && entry.trace->made_of(page)) {
-            entry.used = true;
+            entry.used = entry.wanted = true;
             return {entry.trace, entry.loaded};
         }
     }
     return {};
 }
 
-void TraceStore::add(CompiledTrace trace) { insert(std::move(trace), false); }
+void TraceStore::add(CompiledTrace trace) {
+    insert(std::make_shared<const CompiledTrace>(std::move(trace)), std::nullopt);
+}
 
-void TraceStore::load(CompiledTrace trace) { insert(std::move(trace), true); }
+void TraceStore::load(Kept kept) { insert(std::move(kept.trace), kept.age); }
 
-// Two processors may have made the same at the same time.
-void TraceStore::insert(CompiledTrace trace, bool loaded) {
-    const std::uint64_t hash = hash_of(trace);
-    auto kept = std::make_shared<const CompiledTrace>(std::move(trace));
+// Two processors, or two machines, may have made the same at the same time.
+void TraceStore::insert(Trace trace, std::optional<std::uint32_t> age) {
+    const std::uint64_t hash = hash_of(*trace);
     const std::lock_guard lock(mutex_);
     const auto [first, end] = by_hash_.equal_range(hash);
-    if (std::any_of(first, end, [&](const auto& known) { return *known.second->trace == *kept; })) {
+    const auto same =
+        std::find_if(first, end, [&](const auto& known) { return *known.second->trace == *trace; });
+    if (same != end) {
+        same->second->wanted |= !age;
+        same->second->loaded |= age.has_value();
         return;
     }
-    bytes_ += kept->bytes().size();
-    added_ += loaded ? 0 : 1;
-    entries_.push_back({std::move(kept), hash, loaded, false});
+    bytes_ += trace->bytes().size();
+    added_ += age ? 0 : 1;
+    entries_.push_back({.trace = std::move(trace),
+                        .hash = hash,
+                        .age = age.value_or(0),
+                        .loaded = age.has_value(),
+                        .wanted = !age,
+                        .used = false});
     by_hash_.emplace(hash, std::prev(entries_.end()));
     make_room();
+}
+
+void TraceStore::forget_unused() {
+    const std::lock_guard lock(mutex_);
+    for (auto entry = entries_.begin(); entry != entries_.end();) {
+        const auto next = std::next(entry);
+        if (!entry->wanted) {
+            erase(entry);
+        }
+        entry = next;
+    }
 }
 
 // What was used since it was last looked at gets another round.
@@ -78,28 +99,39 @@ void TraceStore::make_room() {
             entries_.splice(entries_.end(), entries_, oldest);
             continue;
         }
-        auto known = by_hash_.equal_range(oldest->hash).first;
-        while (known->second != oldest) {
-            ++known;
-        }
-        by_hash_.erase(known);
-        bytes_ -= oldest->trace->bytes().size();
-        entries_.erase(oldest);
+        erase(oldest);
     }
 }
 
-std::vector<TraceStore::Trace> TraceStore::all() const {
+void TraceStore::erase(Entries::iterator entry) {
+    auto known = by_hash_.equal_range(entry->hash).first;
+    while (known->second != entry) {
+        ++known;
+    }
+    by_hash_.erase(known);
+    bytes_ -= entry->trace->bytes().size();
+    entries_.erase(entry);
+}
+
+std::vector<TraceStore::Kept> TraceStore::to_keep() const {
     const std::lock_guard lock(mutex_);
-    std::vector<Trace> traces;
-    traces.reserve(entries_.size());
-    for (const bool wanted : {false, true}) { // by this machine
+    std::vector<Kept> kept;
+    kept.reserve(entries_.size());
+    for (std::uint32_t age = end_of_life; age-- > 0;) {
         for (const Entry& entry : entries_) {
-            if ((entry.used || !entry.loaded) == wanted) {
-                traces.push_back(entry.trace);
+            if (entry.next_age() == age) {
+                kept.push_back({entry.trace, age});
             }
         }
     }
-    return traces;
+    return kept;
+}
+
+bool TraceStore::has_news() const {
+    const std::lock_guard lock(mutex_);
+    return added_ != 0 || std::ranges::any_of(entries_, [](const Entry& entry) {
+               return entry.wanted && entry.age >= end_of_life / 2;
+           });
 }
 
 std::size_t TraceStore::bytes() const {

@@ -9,6 +9,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -31,15 +32,30 @@ public:
         bool loaded = false; // it came by load()
     };
 
+    // As a file keeps it.
+    struct Kept {
+        Trace trace;
+        std::uint32_t age; // how many times it was written there since a machine asked for it
+    };
+
+    // What becomes as old is kept no longer. What is new, and may be of no use to anybody else, is not far
+    // from it.
+    static constexpr std::uint32_t end_of_life = 8, age_of_new = 5;
+
     // One that was made of what `page` holds, from the bytes of `head` on.
     [[nodiscard]] Found find(const TraceKey& key, std::span<const std::uint8_t> head, const std::byte* page);
 
     void add(CompiledTrace trace);
     // Of an earlier machine.
-    void load(CompiledTrace trace);
+    void load(Kept kept);
+    // What was loaded and never asked for goes: what is to be loaded next is all that there is by now.
+    void forget_unused();
 
-    // What goes first comes first.
-    [[nodiscard]] std::vector<Trace> all() const;
+    // For a file that is written now: what this machine asked for begins a life, all else is older. What goes
+    // first comes first.
+    [[nodiscard]] std::vector<Kept> to_keep() const;
+    // Whether a file should be written: something was added, or asked for that would soon be too old.
+    [[nodiscard]] bool has_news() const;
     [[nodiscard]] std::size_t bytes() const;
     // How many were added.
     [[nodiscard]] std::uint64_t added() const;
@@ -48,13 +64,21 @@ private:
     struct Entry {
         Trace trace;
         std::uint64_t hash;
-        bool loaded, used;
+        std::uint32_t age; // in the file
+        bool loaded;       // another machine has it, too
+        bool wanted;       // by this machine: it asked for it or made it
+        bool used;         // asked for since room was last made
+
+        // In a file that is written now.
+        [[nodiscard]] std::uint32_t next_age() const { return !loaded ? age_of_new : wanted ? 0 : age + 1; }
     };
 
     using Entries = std::list<Entry>;
 
-    void insert(CompiledTrace trace, bool loaded);
+    // What was loaded has an age.
+    void insert(Trace trace, std::optional<std::uint32_t> age);
     void make_room();
+    void erase(Entries::iterator entry);
 
     const std::size_t most_bytes_;
     mutable std::mutex mutex_; // guards all that follows

@@ -15,7 +15,6 @@ namespace strata::cpu {
 namespace {
 
 constexpr const char* what = "translation cache";
-constexpr std::size_t most_bytes = translator::most_bytes_of_traces + translator::bytes_of_trace_file_header;
 
 // Of the whole file, among processes; given back when it goes.
 class FileLock {
@@ -94,7 +93,7 @@ Result<std::optional<std::vector<std::byte>>> read_all(int file, const std::stri
     if (fstat(file, &status) != 0) {
         return fail_errno("examine", object);
     }
-    if (static_cast<std::uint64_t>(status.st_size) > most_bytes) {
+    if (static_cast<std::uint64_t>(status.st_size) > translator::most_bytes_of_trace_file) {
         return std::nullopt;
     }
     return read_first(file, static_cast<std::size_t>(status.st_size), object);
@@ -157,6 +156,7 @@ Result<std::string> TranslationCache::take() {
     }
     taken_.assign((*bytes)->begin(), (*bytes)->begin() + translator::bytes_of_trace_file_header);
     bytes->reset();
+    store_->forget_unused(); // what of it is still wanted is in the file
     for (auto& trace : *traces) {
         store_->load(std::move(trace));
     }
@@ -169,7 +169,7 @@ bool TranslationCache::is_taken() const {
 }
 
 Result<void> TranslationCache::save() {
-    if (store_->added() == 0 && passed_over_.empty()) {
+    if (!store_->has_news() && passed_over_.empty()) {
         return {};
     }
     const std::string object = fmt::format("{} {}", what, path_);
@@ -182,7 +182,7 @@ Result<void> TranslationCache::save() {
             return std::unexpected(taken.error());
         }
     }
-    const auto bytes = translator::write_trace_file(translator::build_identity().value(), store_->all());
+    const auto bytes = translator::write_trace_file(translator::build_identity().value(), store_->to_keep());
     if (ftruncate(file_.get(), 0) != 0 || lseek(file_.get(), 0, SEEK_SET) != 0) {
         return fail_errno("write", object);
     }
