@@ -165,7 +165,7 @@ Translated& translated() {
 // of seconds for 256 instructions. That is no loop without an end, in which nothing new is translated.
 bool still_translates(fuzz::Processor& processor) {
     const std::uint64_t before = count(processor.vcpu(), "traces");
-    static_cast<void>(processor.run(std::chrono::seconds(2)));
+    static_cast<void>(processor.run(std::chrono::seconds(5)));
     return count(processor.vcpu(), "traces") != before;
 }
 
@@ -200,7 +200,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     translator.start(start);
     // The proof that code is safe takes its time; what has an end is given that.
     using namespace std::chrono_literals;
-    const fuzz::Ending found = translator.run(expected.final() ? 4s : fuzz::Processor::usual_time);
+    const fuzz::Ending found = translator.run(expected.final() ? 10s : fuzz::Processor::usual_time);
     translator.check_state();
     translated().note(start.mode, translator.vcpu(),
                       expected.final() && found.final() ? std::optional(undefined.system_calls())

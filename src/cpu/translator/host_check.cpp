@@ -35,8 +35,9 @@ private:
     // ---- paths ----
 
     // Goes along each path once. Where one meets another, what they disagree about is noted and is unknown
-    // from the beginning in the next pass; so what depends on each other, as an address and what a check has
-    // covered, stays so.
+    // from then on, or, if the place has been passed by then, from the beginning in the next pass; so what
+    // depends on each other, as an address and what a check has covered, stays so. What lies behind is
+    // followed first, since there is what is seldom run, which leads back to places before it.
     void pass() {
         known_.clear();
         less_is_known_ = false;
@@ -49,8 +50,8 @@ private:
             flow_to(entry, entered);
         }
         while (!waiting_.empty()) {
-            at_ = *waiting_.begin();
-            waiting_.erase(waiting_.begin());
+            at_ = *waiting_.rbegin();
+            waiting_.erase(at_);
             follow(known_.at(at_));
         }
     }
@@ -83,18 +84,17 @@ private:
         }
         Doubts& doubts = doubts_[target];
         if (const auto found = known_.find(target); found != known_.end()) {
-            compare(found->second, state, doubts);
+            if (!differ(found->second, state, doubts)) {
+                return;
+            }
+            if (waiting_.contains(target)) {
+                forget(found->second, target, doubts);
+            } else {
+                less_is_known_ = true;
+            }
             return;
         }
-        HostState& arriving = known_.emplace(target, state).first->second;
-        for (const Place place : doubts.places) {
-            value_at(arriving, place) = symbols_.value(
-                Kind::joined, static_cast<std::uint64_t>(target - begin_), static_cast<std::uint64_t>(place));
-        }
-        std::erase_if(arriving.covered,
-                      [&](const auto& item) { return doubts.regions.contains(item.first); });
-        std::erase_if(arriving.covered_by_tlb, [&](const auto& item) { return doubts.tlb.contains(item); });
-        arriving.missed.insert(doubts.missed.begin(), doubts.missed.end());
+        forget(known_.emplace(target, state).first->second, target, doubts);
         waiting_.insert(target);
     }
 
@@ -105,7 +105,25 @@ private:
         std::set<std::pair<std::uint64_t, std::uint64_t>> tlb;
     };
 
-    void compare(HostState& known, const HostState& other, Doubts& doubts) {
+    // What is doubted where it arrives.
+    void forget(HostState& arriving, const std::uint8_t* target, const Doubts& doubts) {
+        for (const Place place : doubts.places) {
+            value_at(arriving, place) = symbols_.value(
+                Kind::joined, static_cast<std::uint64_t>(target - begin_), static_cast<std::uint64_t>(place));
+        }
+        std::erase_if(arriving.covered,
+                      [&](const auto& item) { return doubts.regions.contains(item.first); });
+        std::erase_if(arriving.covered_by_tlb, [&](const auto& item) { return doubts.tlb.contains(item); });
+        arriving.missed.insert(doubts.missed.begin(), doubts.missed.end());
+    }
+
+    // Whether there is a new doubt.
+    bool differ(const HostState& known, const HostState& other, Doubts& doubts) {
+        bool more = false;
+        const auto doubt = [&more](bool differs, auto& doubted, const auto& item) {
+            more |=
+                differs && doubted.insert(item).second; // what is doubted already differs from each new one
+        };
         if (known.pushed != other.pushed) {
             throw Wrong{"the stack's depth differs"};
         }
@@ -130,14 +148,7 @@ private:
         for (const unsigned region : other.missed) {
             doubt(!known.missed.contains(region), doubts.missed, region);
         }
-    }
-
-    // A value that was doubted when it came to the place differs from each new one.
-    template <class Item>
-    void doubt(bool differs, std::set<Item>& doubted, const Item& item) {
-        if (differs && doubted.insert(item).second) {
-            less_is_known_ = true;
-        }
+        return more;
     }
 
     LinearValue& value_at(HostState& state, Place place) {
