@@ -86,6 +86,14 @@ TEST(UnitProperty, NoValues) {
                              "{'a': 1}", "5x", "int16", "'a' b", "[1, 'a']", "[1, 1.5]"}) {
         EXPECT_FALSE(parse_property("Name", text)) << text;
     }
+    for (const char* deep : {"[", "(", "@as ", "byte "}) {
+        std::string text;
+        for (int i = 0; i < 100'000; ++i) {
+            text += deep;
+        }
+        EXPECT_FALSE(parse_property("Name", text)) << deep;
+    }
+    EXPECT_EQ(property_of("Name", "[[['a']]]"), (UnitProperty{"Name", "aaas", {"1", "1", "1", "a"}}));
     EXPECT_FALSE(parse_property("a", "1"));
     EXPECT_FALSE(parse_property("Two Words", "1"));
     EXPECT_FALSE(parse_property("Name2", "1"));

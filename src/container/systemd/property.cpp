@@ -34,6 +34,7 @@ public:
 private:
     // `expected` is the signature that was announced, if any.
     std::optional<Value> read_value(std::string_view expected);
+    std::optional<Value> read_any(std::string_view expected);
     std::optional<Value> read_array(std::string_view expected);
     std::optional<Value> read_tuple();
     std::optional<Value> read_text(std::string_view expected);
@@ -59,6 +60,7 @@ private:
 
     std::string_view text_;
     std::size_t at_ = 0;
+    int depth_ = 0;
 };
 
 bool is_whole(std::string_view text, char type) {
@@ -82,6 +84,17 @@ std::optional<double> read_double(std::string_view text) {
 }
 
 std::optional<Value> VariantReader::read_value(std::string_view expected) {
+    constexpr int deepest = 32; // as in D-Bus
+    if (depth_ == deepest) {
+        return std::nullopt;
+    }
+    ++depth_;
+    auto value = read_any(expected);
+    --depth_;
+    return value;
+}
+
+std::optional<Value> VariantReader::read_any(std::string_view expected) {
     skip_blanks();
     if (at_ == text_.size()) {
         return std::nullopt;
