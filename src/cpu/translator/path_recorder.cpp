@@ -3,6 +3,7 @@
 #include "cpu/translator/trace.hpp"
 
 #include <algorithm>
+#include <ranges>
 
 namespace strata::cpu::translator {
 
@@ -44,16 +45,23 @@ PathRecorder::State PathRecorder::note(const Step& next, const interpreter::Code
     return State::recording;
 }
 
-// A loop within the path is another trace's. What comes again by a computed jump is one of the instructions
-// of a program that is interpreted.
+// A loop within the path is another trace's.
 bool PathRecorder::goes_on_with(const Step& next) const {
-    const BlockEnd last = steps_.back().end;
-    const bool computed = last == BlockEnd::computed_jump || last == BlockEnd::computed_call ||
-                          last == BlockEnd::ret || last == BlockEnd::call;
-    const bool known_place =
-        std::ranges::any_of(steps_, [&](const Step& step) { return step.linear == next.linear; });
-    return usable(*next.block) && steps_.size() < most_steps && last != BlockEnd::other &&
-           instructions_ + next.block->count <= Trace::most_followed && (computed || !known_place);
+    return usable(*next.block) && steps_.size() < most_steps && steps_.back().end != BlockEnd::other &&
+           instructions_ + next.block->count <= Trace::most_followed && !is_loop(next);
+}
+
+// What comes again behind a computed jump is part of an instruction of a program that is interpreted.
+bool PathRecorder::is_loop(const Step& next) const {
+    for (const Step& step : steps_ | std::views::reverse) {
+        if (step.end == BlockEnd::computed_jump || step.end == BlockEnd::computed_call) {
+            return false;
+        }
+        if (step.linear == next.linear) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // One that leads back to nowhere is followed only as far as it is likely to be taken again: not where it

@@ -52,6 +52,7 @@ public:
 
 private:
     [[nodiscard]] bool goes_on_with(const Step& next) const;
+    [[nodiscard]] bool is_loop(const Step& next) const;
     void cut();
 
     std::vector<Step> steps_;
