@@ -5,7 +5,9 @@
 #include "base/error.hpp"
 #include "base/file_descriptor.hpp"
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,7 +38,9 @@ public:
     [[nodiscard]] translator::TraceStore& store() { return *store_; }
 
 private:
-    TranslationCache(std::string path, FileDescriptor file);
+    using Identity = std::array<std::uint8_t, 32>; // translator::BuildIdentity
+
+    TranslationCache(std::string path, FileDescriptor file, const Identity& build);
 
     // What is in the file now is put into the store. Returns why not; empty if it was.
     [[nodiscard]] Result<std::string> take();
@@ -45,6 +49,7 @@ private:
 
     std::string path_;
     FileDescriptor file_;
+    Identity build_;
     unsigned user_; // whose it has to be; a running machine can't ask any more
     std::unique_ptr<translator::TraceStore> store_;
     std::vector<std::byte> taken_; // the header, with its digest, of what is in the store

@@ -48,8 +48,8 @@ std::optional<BuildIdentity> find_build_id(std::span<const std::byte> notes) {
     while (notes.size() >= sizeof(ElfW(Nhdr))) {
         ElfW(Nhdr) note;
         std::memcpy(&note, notes.data(), sizeof note);
-        const std::size_t name = sizeof note, value = name + (note.n_namesz + 3U) / 4 * 4;
-        const std::size_t end = value + (note.n_descsz + 3U) / 4 * 4;
+        const std::size_t name = sizeof note, value = name + (note.n_namesz + std::size_t{3}) / 4 * 4;
+        const std::size_t end = value + (note.n_descsz + std::size_t{3}) / 4 * 4;
         if (end > notes.size()) {
             break;
         }

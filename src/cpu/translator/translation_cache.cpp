@@ -4,6 +4,7 @@
 #include "base/open_file.hpp"
 #include "cpu/translator/trace_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -87,29 +88,28 @@ Result<std::vector<std::byte>> read_first(int file, std::size_t size, const std:
     return bytes;
 }
 
-// Empty: it is larger than such a file is.
-Result<std::optional<std::vector<std::byte>>> read_all(int file, const std::string& object) {
+// All of it, unless it is larger than such a file is.
+Result<std::vector<std::byte>> read_all(int file, const std::string& object) {
     struct stat status{};
     if (fstat(file, &status) != 0) {
         return fail_errno("examine", object);
     }
-    if (static_cast<std::uint64_t>(status.st_size) > translator::most_bytes_of_trace_file) {
-        return std::nullopt;
-    }
-    return read_first(file, static_cast<std::size_t>(status.st_size), object);
+    constexpr std::uint64_t too_much = translator::most_bytes_of_trace_file + 1;
+    return read_first(file, std::min(static_cast<std::uint64_t>(status.st_size), too_much), object);
 }
 
 } // namespace
 
-TranslationCache::TranslationCache(std::string path, FileDescriptor file)
-    : path_(std::move(path)), file_(std::move(file)), user_(geteuid()),
+TranslationCache::TranslationCache(std::string path, FileDescriptor file, const Identity& build)
+    : path_(std::move(path)), file_(std::move(file)), build_(build), user_(geteuid()),
       store_(std::make_unique<translator::TraceStore>(translator::most_bytes_of_traces)) {}
 
 TranslationCache::~TranslationCache() = default;
 
 Result<std::unique_ptr<TranslationCache>> TranslationCache::open(const std::string& path) {
     const std::string object = fmt::format("{} {}", what, path);
-    if (!translator::build_identity()) {
+    const auto build = translator::build_identity();
+    if (!build) {
         return fail("this program has no build ID, by which a translation cache knows who has made it",
                     "link it with --build-id, or leave out --translation-cache");
     }
@@ -118,7 +118,7 @@ Result<std::unique_ptr<TranslationCache>> TranslationCache::open(const std::stri
     if (!file) {
         return fail_errno("open", object, errno, hint_for(errno));
     }
-    std::unique_ptr<TranslationCache> cache(new TranslationCache(path, std::move(file)));
+    std::unique_ptr<TranslationCache> cache(new TranslationCache(path, std::move(file), *build));
     const FileLock lock(cache->file_.get());
     if (lock.failed()) {
         return fail_errno("lock", object);
@@ -142,20 +142,20 @@ Result<std::string> TranslationCache::take() {
     if (!bytes) {
         return std::unexpected(bytes.error());
     }
-    if (*bytes && (*bytes)->empty()) {
+    if (bytes->empty()) {
         taken_.clear();
         return {};
     }
-    if (!*bytes || !translator::is_trace_file(**bytes)) {
+    if (bytes->size() > translator::most_bytes_of_trace_file || !translator::is_trace_file(*bytes)) {
         return fail(fmt::format("{} is no such file, and would be overwritten", path_),
                     "name a file of its own, which may be missing");
     }
-    auto traces = translator::read_trace_file(translator::build_identity().value(), **bytes);
+    auto traces = translator::read_trace_file(build_, *bytes);
     if (!traces) {
         return traces.error().message;
     }
-    taken_.assign((*bytes)->begin(), (*bytes)->begin() + translator::bytes_of_trace_file_header);
-    bytes->reset();
+    taken_.assign(bytes->begin(), bytes->begin() + translator::bytes_of_trace_file_header);
+    *bytes = {};
     store_->forget_unused(); // what of it is still wanted is in the file
     for (auto& trace : *traces) {
         store_->load(std::move(trace));
@@ -182,7 +182,7 @@ Result<void> TranslationCache::save() {
             return std::unexpected(taken.error());
         }
     }
-    const auto bytes = translator::write_trace_file(translator::build_identity().value(), store_->to_keep());
+    const auto bytes = translator::write_trace_file(build_, store_->to_keep());
     if (ftruncate(file_.get(), 0) != 0 || lseek(file_.get(), 0, SEEK_SET) != 0) {
         return fail_errno("write", object);
     }
