@@ -1,6 +1,7 @@
 // Translates one trace: the state of the work that its stages share. The stages: block_compiler.cpp goes
 // through the instructions, rewrite.cpp copies one with other operands, data_access.cpp finds memory,
-// control_flow.cpp leads on, system_instructions.cpp is for kernels.
+// control_flow.cpp leads on, path_flow.cpp along paths, stack_instructions.cpp has PUSH and POP,
+// system_instructions.cpp is for kernels.
 #pragma once
 
 #include "cpu/interpreter/code_mode.hpp"

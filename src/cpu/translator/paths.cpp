@@ -111,6 +111,25 @@ bool Translator::watches(Block& block) {
     return false;
 }
 
+// Of what was recorded, with copies of its pages. Empty: some of it is not in RAM.
+std::vector<Stretch> Translator::stretches(std::vector<std::unique_ptr<PageCopy>>& pages) {
+    std::vector<Stretch> path;
+    for (const PathRecorder::Step& step : recorder_.steps()) {
+        const memory::GuestPhysical physical = page_of(*step.block);
+        auto page = std::ranges::find(pages, physical, [](const auto& known) { return known->physical; });
+        if (page == pages.end()) {
+            const std::byte* host = cpu_.shared_.memory().host(physical, memory::page_size);
+            if (host == nullptr) {
+                return {};
+            }
+            page = pages.insert(pages.end(), std::make_unique<PageCopy>(physical));
+            memory::copy_from_guest((*page)->bytes.data(), host, memory::page_size);
+        }
+        path.push_back({step.linear, step.block->bytes, page_id(step.linear, physical), (*page)->bytes});
+    }
+    return path;
+}
+
 void Translator::translate_path(Block& first) {
     const auto steps = recorder_.steps();
     const interpreter::CodeMode mode = recorder_.mode(); // not the processor's any more, perhaps
@@ -118,26 +137,10 @@ void Translator::translate_path(Block& first) {
         make_room();
     }
 
-    struct Page {
-        memory::GuestPhysical physical;
-        std::array<std::uint8_t, memory::page_size> bytes;
-    };
-
-    std::vector<std::unique_ptr<Page>> pages;
-    std::vector<Stretch> path;
-    for (const PathRecorder::Step& step : steps) {
-        const memory::GuestPhysical physical = page_of(*step.block);
-        auto page =
-            std::ranges::find_if(pages, [&](const auto& known) { return known->physical == physical; });
-        if (page == pages.end()) {
-            const std::byte* host = cpu_.shared_.memory().host(physical, memory::page_size);
-            if (host == nullptr) {
-                return;
-            }
-            page = pages.insert(pages.end(), std::make_unique<Page>(physical));
-            memory::copy_from_guest((*page)->bytes.data(), host, memory::page_size);
-        }
-        path.push_back({step.linear, step.block->bytes, page_id(step.linear, physical), (*page)->bytes});
+    std::vector<std::unique_ptr<PageCopy>> pages;
+    const auto path = stretches(pages);
+    if (path.empty()) {
+        return;
     }
     trace_.follow(*cpu_.decoder_, mode, path, recorder_.closed());
     if (trace_.instructions().empty() || (!trace_.loops() && trace_.round() <= first.count)) {

@@ -85,6 +85,13 @@ private:
     [[nodiscard]] bool watches(interpreter::Block& block);
     [[nodiscard]] PathRecorder::Step step_at(interpreter::Block& block);
     void translate_path(interpreter::Block& first);
+
+    struct PageCopy {
+        memory::GuestPhysical physical;
+        std::array<std::uint8_t, memory::page_size> bytes;
+    };
+
+    [[nodiscard]] std::vector<Stretch> stretches(std::vector<std::unique_ptr<PageCopy>>& pages);
     // ---- what was made before (reuse.cpp) ----
     [[nodiscard]] NativeBlock* reuse(interpreter::Block& block, bool plain);
     [[nodiscard]] TraceKey key_of(const interpreter::Block& block, bool plain) const;
