@@ -116,14 +116,15 @@ public:
         const auto traces = new_of(vcpu, "traces", traces_before_);
         const auto interpreted = new_of(vcpu, "syscall", interpreted_before_);
         traces_[static_cast<std::size_t>(began)] += traces;
+        paths_ += new_of(vcpu, "traces-along-paths", paths_before_);
         system_calls_ += system_calls && *system_calls > interpreted ? *system_calls - interpreted : 0;
         ++inputs_[static_cast<std::size_t>(began)];
     }
 
-    // Every mode whose code is translated, one trace an input at least; and system calls.
+    // Every mode whose code is translated, one trace an input at least; and system calls, and paths.
     [[nodiscard]] bool enough() const {
         using enum fuzz::ProcessorMode;
-        return system_calls_ >= 100 &&
+        return system_calls_ >= 100 && paths_ >= 10 &&
                std::ranges::all_of(std::array{protected_32, paging_32, paging_pae, long_64, compatibility},
                                    [this](fuzz::ProcessorMode mode) {
                                        const auto i = static_cast<std::size_t>(mode);
@@ -140,7 +141,10 @@ public:
             std::fputs(fmt::format("  {:14} {:>9} {:>9}\n", names[i], traces_[i], inputs_[i]).c_str(),
                        stderr);
         }
-        std::fputs(fmt::format("system calls in translated code: {}\n", system_calls_).c_str(), stderr);
+        std::fputs(fmt::format("of the traces, along paths: {}\nsystem calls in translated code: {}\n",
+                               paths_, system_calls_)
+                       .c_str(),
+                   stderr);
     }
 
 private:
@@ -153,7 +157,8 @@ private:
     static constexpr auto modes = static_cast<std::size_t>(fuzz::ProcessorMode::count);
 
     std::array<std::uint64_t, modes> traces_{}, inputs_{};
-    std::uint64_t system_calls_ = 0, traces_before_ = 0, interpreted_before_ = 0;
+    std::uint64_t system_calls_ = 0, paths_ = 0;
+    std::uint64_t traces_before_ = 0, paths_before_ = 0, interpreted_before_ = 0;
 };
 
 Translated& translated() {
