@@ -1,5 +1,7 @@
 #include "container/cgroups/entrance.hpp"
 
+#include "container/kernel/system_calls.hpp"
+
 #include <algorithm>
 #include <fcntl.h>
 #include <unistd.h>
@@ -30,6 +32,16 @@ Result<CgroupEntrance> CgroupEntrance::open(const Cgroup& cgroup, bool optional)
         }
     }
     return entrance;
+}
+
+CgroupEntrance::Birth CgroupEntrance::clone(std::uint64_t flags, int exit_signal, int* pidfd) const {
+    if (unified_) {
+        const pid_t pid = sys::clone_process(flags, exit_signal, pidfd, unified_.get());
+        if (pid >= 0) {
+            return {pid, true};
+        }
+    }
+    return {sys::clone_process(flags, exit_signal, pidfd), false};
 }
 
 Result<void> CgroupEntrance::enter() {

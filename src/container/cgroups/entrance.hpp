@@ -7,7 +7,9 @@
 #include "base/file_descriptor.hpp"
 #include "container/cgroups/cgroup.hpp"
 
+#include <cstdint>
 #include <string>
+#include <sys/types.h>
 #include <utility>
 #include <vector>
 
@@ -20,8 +22,14 @@ public:
     // Of a group that exists. What may not be entered (`optional`) is passed over.
     [[nodiscard]] static Result<CgroupEntrance> open(const Cgroup& cgroup, bool optional);
 
-    // The unified hierarchy's group, for clone3(2); -1: there is none.
-    [[nodiscard]] int unified() const { return unified_.get(); }
+    struct Birth {
+        pid_t pid;        // as of fork(2)
+        bool born_inside; // the unified hierarchy's group; else another has to move it
+    };
+
+    // As sys::clone_process, into the unified hierarchy's group if there is one, and the kernel and who
+    // manages it allow that.
+    [[nodiscard]] Birth clone(std::uint64_t flags, int exit_signal, int* pidfd = nullptr) const;
 
     // Into version 1's groups, by the process itself, which has one thread. Closes the ways.
     [[nodiscard]] Result<void> enter();

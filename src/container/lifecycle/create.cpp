@@ -71,13 +71,9 @@ Result<void> Creator::start_process() {
     }
     plan_.entrance = std::move(*entrance);
     int pidfd = -1;
-    if (plan_.entrance.unified() >= 0) {
-        pid_ = sys::clone_process(flags, SIGCHLD, &pidfd, plan_.entrance.unified());
-        born_inside_ = pid_ >= 0;
-    }
-    if (!born_inside_) { // also where an older kernel, or who manages the group, does not allow it
-        pid_ = sys::clone_process(flags, SIGCHLD, &pidfd);
-    }
+    const auto birth = plan_.entrance.clone(flags, SIGCHLD, &pidfd);
+    pid_ = birth.pid;
+    born_inside_ = birth.born_inside;
     if (pid_ < 0) {
         return fail_errno("make", "the container's process", errno,
                           errno == EPERM ? "without root, linux.namespaces must have a new user namespace"

@@ -134,12 +134,7 @@ Result<Program> set_up(ExecPlan& plan) {
         (void)plan.channel.send_failure(joined.error());
         ::_exit(1);
     }
-    const int group = plan.entrance.unified();
-    pid_t pid = group >= 0 ? sys::clone_process(CLONE_PARENT, 0, nullptr, group) : -1;
-    const bool inside = pid > 0;
-    if (pid < 0) { // the container's root may not, or the kernel cannot
-        pid = sys::clone_process(CLONE_PARENT, 0);
-    }
+    const auto [pid, inside] = plan.entrance.clone(CLONE_PARENT, 0);
     if (pid == 0) {
         become_program(plan);
     }

@@ -161,14 +161,16 @@ Result<void> Placement::make(pid_t pid, State& state, bool born_inside) {
 }
 
 Result<void> Placement::make_around(pid_t pid, State& state) {
-    if (const auto prepared = prepare(state); !prepared) {
-        return std::unexpected(prepared.error());
+    if (!unit_) {
+        auto made = create(state);
+        if (!made) {
+            return made;
+        }
+        if (auto added = cgroup_.add(pid); !added && !options_.rootless) {
+            return added;
+        }
     }
-    if (auto made = make(pid, state, true); !made) {
-        return made;
-    }
-    auto added = unit_ ? Result<void>{} : cgroup_.add(pid);
-    return added || options_.rootless ? Result<void>{} : added;
+    return make(pid, state, true);
 }
 
 Result<void> Placement::limit(bool user_may_not) const {

@@ -15,6 +15,11 @@
 
 namespace strata::cpu::translator {
 
+// Whether the 32 bits of an immediate or a displacement, which are extended by their sign, are all of it.
+[[nodiscard]] constexpr bool fits_immediate(std::uint64_t value) {
+    return static_cast<std::int64_t>(value) == static_cast<std::int32_t>(value);
+}
+
 class Assembler : public Xbyak::CodeGenerator {
 public:
     Assembler(const StateLayout& layout, std::uint8_t* at, std::size_t size)

@@ -103,9 +103,7 @@ private:
 
     // A group of accesses that has been checked.
     struct Checked {
-        bool known = false; // else not yet
-        bool writes = false;
-        const RegionUse* use = nullptr; // null: it is in the TLB
+        const RegionUse* use = nullptr; // null: not checked yet, or found in the TLB and kept as a pointer
         int pointer = 0;                // where the host address of `offset` is kept; 0: nowhere
         std::uint64_t offset = 0;
     };

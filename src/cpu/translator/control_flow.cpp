@@ -3,45 +3,31 @@
 
 namespace strata::cpu::translator {
 
+using interpreter::same_page;
 using Xbyak::Reg64;
 using Xbyak::RegExp;
 
-namespace {
-
-bool same_page(std::uint64_t a, std::uint64_t b) { return (a ^ b) < memory::page_size; }
-
-} // namespace
-
 bool BlockCompiler::control_transfer(const Decoded& decoded) {
-    const ZydisDecodedInstruction& info = decoded.info;
-    const ZydisDecodedOperand& operand = decoded.operands[0];
-    const bool near =
-        info.meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT || info.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
-    const bool relative = operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
-    if (info.operand_width != decoded.word() * 8) {
-        return false; // vendors differ
+    const ZydisMnemonic mnemonic = decoded.info.mnemonic;
+    const bool call = mnemonic == ZYDIS_MNEMONIC_CALL, ret = mnemonic == ZYDIS_MNEMONIC_RET;
+    const bool direct = decoded.is_near_branch() && decoded.holds_target();
+    if (!decoded.is_near_branch() || (!direct && !ret && !near_target(decoded))) {
+        return false;
     }
-    const std::uint64_t target = relative ? rest_.front().target() : 0;
+    const std::uint64_t target = direct ? rest_.front().target() : 0;
     site_->leaves = true; // even where the target is the next instruction
     if (const auto condition = decoded.jump_condition()) {
         conditional_jump(*condition, target);
-    } else if (near && decoded.direct_jump()) {
-        if (!followed_by(target)) {
-            jump_to(target);
-        } else if (target <= rip()) {
-            poll_now();
-        }
-    } else if (info.mnemonic == ZYDIS_MNEMONIC_CALL && near && relative) {
+    } else if (ret) {
+        return_from(static_cast<unsigned>(decoded.released()));
+    } else if (!direct) {
+        indirect(decoded, call);
+    } else if (call) {
         call_to(target);
-    } else if (info.mnemonic == ZYDIS_MNEMONIC_RET && near) {
-        return_from(operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? static_cast<unsigned>(operand.imm.value.u)
-                                                                 : 0);
-    } else if (near && near_target(decoded) &&
-               (info.mnemonic == ZYDIS_MNEMONIC_JMP || info.mnemonic == ZYDIS_MNEMONIC_CALL)) {
-        indirect(decoded, info.mnemonic == ZYDIS_MNEMONIC_CALL);
-    } else {
-        site_->leaves = false;
-        return false;
+    } else if (!followed_by(target)) {
+        jump_to(target);
+    } else if (target <= rip()) {
+        poll_now();
     }
     return true;
 }

@@ -115,7 +115,7 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
     const bool keeps_distance =
         (!address.narrow || simple(address)) && address.segment == EffectiveAddress::none;
     if (const Checked& checked = shared_[shared.group];
-        checked.known && (checked.writes || !writes) && (checked.pointer != 0 || keeps_distance)) {
+        checked.pointer != 0 || (checked.use != nullptr && keeps_distance)) {
         return reach(checked, address, shared.offset);
     }
     const bool shares =
@@ -143,7 +143,7 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
             emit_link_here(link, before);
         };
         check_region(address, distance(shared.offset, group.lowest), *use, failed);
-        shared_[shared.group] = {.known = true, .writes = use->writes, .use = use};
+        shared_[shared.group] = {.use = use};
         if (!simple(address)) {
             keep_pointer(shared_[shared.group], shared.offset);
         }
@@ -283,9 +283,7 @@ RegExp BlockCompiler::check_in_tlb(const EffectiveAddress& address, const Shared
     });
     a.mov(a.r14, a.qword[a.rsp + a.r14 * 8 + layout.addends(view_)]);
     put_address(a.rcx, address);
-    Checked& checked = shared_[access.group];
-    checked = {.known = true, .writes = group.writes};
-    keep_pointer(checked, access.offset);
+    keep_pointer(shared_[access.group] = {}, access.offset);
     return a.r14 + std::size_t{0};
 }
 

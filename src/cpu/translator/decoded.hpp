@@ -53,6 +53,11 @@ struct Decoded {
         return info.mnemonic != ZYDIS_MNEMONIC_RET && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
     }
 
+    // Of RET: bytes that it takes from the stack behind the return address.
+    [[nodiscard]] std::uint64_t released() const {
+        return operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? operands[0].imm.value.u : 0;
+    }
+
     // JMP to an address that it holds itself.
     [[nodiscard]] bool direct_jump() const {
         return info.mnemonic == ZYDIS_MNEMONIC_JMP && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;

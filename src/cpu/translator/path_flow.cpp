@@ -4,15 +4,7 @@
 
 namespace strata::cpu::translator {
 
-namespace {
-
-bool same_page(std::uint64_t a, std::uint64_t b) { return (a ^ b) < memory::page_size; }
-
-bool fits_displacement(std::uint64_t value) {
-    return static_cast<std::int64_t>(value) == static_cast<std::int32_t>(value);
-}
-
-} // namespace
+using interpreter::same_page;
 
 std::optional<std::uint64_t> BlockCompiler::recorded_target() const {
     if (rip() == native_.linear) {
@@ -28,7 +20,7 @@ std::optional<std::uint64_t> BlockCompiler::recorded_target() const {
 // translation that begins with it. Uses R15.
 void BlockCompiler::expect(std::uint64_t target) {
     Label same;
-    if (const std::uint64_t minus = std::uint64_t{0} - target; fits_displacement(minus)) {
+    if (const std::uint64_t minus = std::uint64_t{0} - target; fits_immediate(minus)) {
         a.lea(a.rcx, a.ptr[a.rcx + static_cast<std::size_t>(minus)]);
     } else {
         a.mov(a.r15, minus);

@@ -24,7 +24,6 @@ public:
     };
 
     enum class State : std::uint8_t {
-        idle,
         recording,
         done, // steps() and closed() are what it found
         lost, // the path led where none can be followed
@@ -35,7 +34,7 @@ public:
     // The next block is about to be carried out.
     State note(const Step& next, const interpreter::CodeMode& mode, std::uint64_t epoch);
 
-    // Back to idle; what was found stays until it begins again.
+    // What was found stays until it begins again.
     void end() { recording_ = false; }
 
     [[nodiscard]] bool recording() const { return recording_; }

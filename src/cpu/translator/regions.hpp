@@ -56,7 +56,8 @@ struct RegionUse {
     // ---- whether a region is of use there ----
     std::uint64_t rip = 0;       // the instruction's; 0: nobody asks
     std::uint64_t last_page = 0; // missed at, when it was last looked at
-    std::uint8_t looks = 0, far_misses = 0;
+    std::uint8_t far_misses = 0; // in a row
+    bool looked_at = false;
     bool scattered = false; // no: misses are far from each other
 };
 

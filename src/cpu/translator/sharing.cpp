@@ -33,10 +33,7 @@ std::optional<std::uint64_t> moved_by_branch(const Decoded& decoded) {
     }
     switch (decoded.info.mnemonic) {
     case ZYDIS_MNEMONIC_CALL: return std::uint64_t{0} - word;
-    case ZYDIS_MNEMONIC_RET: {
-        const ZydisDecodedOperand& released = decoded.operands[0];
-        return word + (released.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? released.imm.value.u : 0);
-    }
+    case ZYDIS_MNEMONIC_RET: return word + decoded.released();
     default: return std::nullopt;
     }
 }

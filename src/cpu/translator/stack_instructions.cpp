@@ -10,10 +10,6 @@ namespace {
 
 constexpr unsigned guest_rsp = x86::rsp;
 
-bool fits_immediate(std::uint64_t value) {
-    return static_cast<std::int64_t>(value) == static_cast<std::int32_t>(value);
-}
-
 } // namespace
 
 bool BlockCompiler::stack_instruction(const Decoded& decoded) {

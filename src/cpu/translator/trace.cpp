@@ -2,18 +2,19 @@
 
 #include "cpu/interpreter/decoder.hpp"
 #include "cpu/interpreter/shared.hpp"
+#include "cpu/interpreter/tlb.hpp"
 
 #include <algorithm>
 #include <cstring>
 
 namespace strata::cpu::translator {
 
+using interpreter::same_page;
+
 namespace {
 
 constexpr std::size_t most_instructions = 96;
 constexpr std::size_t most_unrolled = 384, most_rounds = 8; // instructions and rounds of a loop
-
-bool same_page(std::uint64_t a, std::uint64_t b) { return (a ^ b) < memory::page_size; }
 
 } // namespace
 

@@ -164,8 +164,7 @@ void Translator::look_at_misses(RegionUse& use, std::uint64_t linear) {
     constexpr std::size_t most_scattered = 1 << 12;
     const std::uint64_t page = linear >> memory::page_shift;
     const bool far = page - std::exchange(use.last_page, page) + 1 > 2;
-    if (use.looks == 0) { // of a place that is new
-        ++use.looks;
+    if (!std::exchange(use.looked_at, true)) { // a place that is new
         return;
     }
     use.far_misses = far ? use.far_misses + 1 : 0;
