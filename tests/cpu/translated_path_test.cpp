@@ -291,6 +291,48 @@ TEST_F(TranslatedPaths, FaultsWhereTheGuestDoes) {
     }
 }
 
+// Pages that are nowhere neighbours, another one each time: regions do not help. The second time, since the
+// code was written anew meanwhile, that is known.
+TEST_F(TranslatedPaths, FindsMemoryInPagesAllOverThePlace) {
+    constexpr std::uint64_t linear = 0x60'0000, page_table = 0x1'8000, first = 0x20'0000, pages = 256;
+    prepare_ = [](TestCpu& cpu) {
+        cpu.write<std::uint64_t>(TestCpu::page_tables_at + 0x2000 + 3 * 8, page_table | 7);
+        for (std::uint64_t i = 0; i < pages; ++i) {
+            cpu.write<std::uint64_t>(page_table + i * 8, (first + i * 37 % pages * memory::page_size) | 7);
+        }
+    };
+    (*this)[x86::rsi] = linear;
+    (*this)[x86::rdi] = linear + 0x40;
+    (*this)[x86::rcx] = 3;
+    run([](CodeGenerator& c) {
+        Label again, inner, constant, out;
+        c.lea(r12, ptr[rip + constant]);
+        c.jmp(again);
+        c.L(inner);
+        stir(c);
+        c.mov(r8d, eax);
+        c.and_(r8d, (pages - 1) << memory::page_shift);
+        c.mov(r9, ptr[rsi + r8 + 0x10]); // these two share a check
+        c.L(constant);
+        c.add(r9, 0x1122'3344);
+        c.mov(ptr[rsi + r8 + 0x18], r9);
+        c.xor_(rbx, ptr[rdi + r8]);
+        c.dec(edx);
+        c.jnz(inner);
+        c.add(dword[r12 + 3], ecx);
+        c.dec(rcx);
+        c.jz(out);
+        c.L(again);
+        c.mov(edx, 12000);
+        c.jmp(inner);
+        c.L(out);
+    });
+    EXPECT_GT(paths(), 1U);
+    // Each page's first access by two ways, and what the first time took to find out: without that the other
+    // two take as much.
+    EXPECT_LT(counts_["region-fills"], 2 * pages + 50);
+}
+
 // 32-bit code, whose tables have words of 32 bits.
 TEST_F(TranslatedPaths, RunNarrowCode) {
     (*this)[x86::rcx] = 50;
