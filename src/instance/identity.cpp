@@ -34,9 +34,12 @@ Value random_value() {
 
 std::string random_id() {
     std::string id;
-    for (const auto byte : random_value<std::array<unsigned char, 32>>()) {
-        fmt::format_to(std::back_inserter(id), "{:02x}", byte);
-    }
+    do {
+        id.clear();
+        for (const auto byte : random_value<std::array<unsigned char, 32>>()) {
+            fmt::format_to(std::back_inserter(id), "{:02x}", byte);
+        }
+    } while (id.find_first_of("abcdef") >= short_id_digits);
     return id;
 }
 

@@ -14,6 +14,7 @@
 
 #include "image/store/store.hpp"
 #include "instance/database.hpp"
+#include "instance/identity.hpp"
 #include "instance/settings.hpp"
 #include "instance/unfinished_mark.hpp"
 
@@ -44,7 +45,7 @@ struct Instance {
 
     [[nodiscard]] bool alive() const { return status == Status::running || status == Status::paused; }
 
-    [[nodiscard]] std::string short_id() const { return id.substr(0, 12); }
+    [[nodiscard]] std::string short_id() const { return id.substr(0, short_id_digits); }
 };
 
 class Instances {
