@@ -1,6 +1,7 @@
 // The stubs that traces call in place of Stubs::interpret, and what they load.
 #include "cpu/translator/fast_system_calls.hpp"
 
+#include "cpu/translator/stub_parts.hpp"
 #include "cpu/translator/stubs.hpp"
 
 #include <bit>
@@ -14,12 +15,9 @@ namespace flag = x86::flag;
 using interpreter::DataView;
 using Xbyak::Reg64;
 
-constexpr int guest_rcx = 13, guest_r11 = 11; // host registers, at the ends of traces
-
-class FastCallEmitter {
+class FastCallEmitter : StubParts {
 public:
-    FastCallEmitter(Assembler& assembler, const FastCallExits& exits)
-        : a(assembler), layout(assembler.layout()), exits_(exits) {}
+    FastCallEmitter(Assembler& assembler, const FastCallExits& exits) : StubParts(assembler), exits_(exits) {}
 
     // Called with R14 = Site*.
     void system_call() {
@@ -45,7 +43,7 @@ public:
         a.mov(a.ecx, 1);
         a.add(a.cl, 1); // clears all arithmetic flags
         a.mov(a.rcx, a.state(layout.lstar));
-        go_to_rcx(DataView::supervisor);
+        go_to_rcx(DataView::supervisor, exits_.leave);
     }
 
     void system_return() {
@@ -73,61 +71,14 @@ public:
         a.mov(a.state32(layout.other_flags), static_cast<std::uint32_t>(flag::if_ | flag::fixed));
         a.or_(a.state32(layout.wanted_signals), std::uint32_t{Signals::interrupt});
         load(layout.fast_user, 3, DataView::user);
-        load_arithmetic_flags();
+        a.mov(a.r14, a.rax);
+        load_arithmetic_flags(Xbyak::Reg32(guest_r11));
+        a.mov(a.rax, a.r14);
         a.mov(a.rcx, Reg64(guest_rcx));
-        go_to_rcx(DataView::user);
+        go_to_rcx(DataView::user, exits_.leave);
     }
 
 private:
-    // CS, SS, and what follows from the privilege level. Uses R15.
-    void load(int segments, unsigned privilege, DataView view) {
-        static_assert(sizeof(interpreter::CodeAndStack) == 2 * sizeof(x86::Segment) &&
-                      sizeof(x86::Segment) % 8 == 0 && x86::ss == x86::cs + 1);
-        for (int at = 0; at < static_cast<int>(sizeof(interpreter::CodeAndStack)); at += 8) {
-            a.mov(a.r15, a.state(segments + at));
-            a.mov(a.state(layout.code_segment + at), a.r15);
-        }
-        a.mov(a.state32(layout.cpl), privilege);
-        a.mov(a.byte[a.rsp + layout.user_mode], privilege == 3 ? 1 : 0);
-        a.mov(a.byte[a.rsp + layout.data_view], static_cast<int>(view));
-        a.mov(a.r15, reinterpret_cast<std::uintptr_t>(layout.data_sets[static_cast<std::size_t>(view)]));
-        a.mov(a.state(layout.data_tlb), a.r15);
-    }
-
-    // From the guest's R11.
-    void load_arithmetic_flags() {
-        const Xbyak::Reg32 from(guest_r11);
-        constexpr int of = std::countr_zero(flag::of);
-        a.mov(a.r14, a.rax);
-        a.mov(a.r15d, from);
-        a.shl(a.r15d, 8); // AH, as SAHF has it
-        a.mov(a.eax, from);
-        a.shr(a.eax, of);
-        a.and_(a.eax, 1);
-        a.or_(a.eax, a.r15d);
-        a.add(a.al, 127); // OF
-        a.sahf();
-        a.mov(a.rax, a.r14);
-    }
-
-    // To the linear address in rCX, which nobody has looked at yet.
-    void go_to_rcx(DataView view) {
-        const auto number = static_cast<std::size_t>(view);
-        Label hit;
-        a.mov(a.state(layout.rip), a.rcx);
-        a.pext(a.r14, a.rcx, a.state(layout.jump_mask));
-        a.mov(a.r15, a.qword[a.rsp + a.r14 * 8 + layout.jump_tags[number]]);
-        a.lea(a.rcx, a.ptr[a.rcx + a.r15]);
-        a.jrcxz(hit);
-        a.mov(a.ecx, 0);
-        a.mov(a.state(layout.exit_link), a.rcx);
-        a.jmp(exits_.leave);
-        a.L(hit);
-        a.jmp(a.qword[a.rsp + a.r14 * 8 + layout.jump_targets[number]]);
-    }
-
-    Assembler& a;
-    const StateLayout& layout;
     const FastCallExits& exits_;
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cpu/interpreter/cpu.hpp"
+#include "cpu/translator/fast_interrupt_return.hpp"
 #include "cpu/translator/fast_system_calls.hpp"
 #include "cpu/translator/regions.hpp"
 
@@ -98,6 +99,7 @@ struct NativeState {
     // The region that was missed, and the linear address. Regions::none: it was filled since.
     std::uint64_t missed = Regions::none, missed_at = 0;
     FastSystemCalls system_calls;
+    FastInterruptReturns interrupt_returns;
     std::array<std::uint64_t, 2> scratch{};  // of stubs
     std::array<std::uint64_t, 8> pointers{}; // host addresses of what a trace has checked
     std::array<std::uint64_t, 16> kept{};    // host registers around calls of C++ that want no guest's

@@ -143,8 +143,7 @@ bool HostStep::call(HostState& state) {
         throw Wrong{"calls no stub as it wants to be called"};
     }
     const Stubs& stubs = code_.stubs;
-    if (stub == stubs.interpret || stub == stubs.interpret_with_vectors || stub == stubs.system_call ||
-        stub == stubs.system_return) {
+    if (stubs.carries_out(stub)) {
         const auto* site = reinterpret_cast<const Site*>(*argument);
         interpreted(state, site);
         forget_scratch(state);

@@ -29,10 +29,10 @@ StateLayout::StateLayout(Frame& frame) {
     }
     interpreter::TlbSet& first = cpu.tlb_.data(0);
     tlb = at(first);
-    read_tags_in_set = distance(&first, &first.read_tags);
-    write_tags_in_set = distance(&first, &first.write_tags);
-    addends_in_set = distance(&first, &first.addends);
-    physicals_in_set = distance(&first, &first.physicals);
+    tlb_arrays = {.read_tags = distance(&first, &first.read_tags),
+                  .write_tags = distance(&first, &first.write_tags),
+                  .addends = distance(&first, &first.addends),
+                  .physicals = distance(&first, &first.physicals)};
     host_rsp = at(native.host_rsp);
     entry = at(native.entry);
     resume = at(native.resume);
@@ -64,6 +64,10 @@ StateLayout::StateLayout(Frame& frame) {
     fast_user = at(native.system_calls.user);
     fast_other_flags = at(native.system_calls.other_flags);
     fast_upper_half = at(native.system_calls.upper_half);
+    known_returns = at(native.interrupt_returns.known);
+    wide_jumps = at(native.interrupt_returns.wide);
+    nmi_blocked = at(cpu.nmi_blocked);
+    gdtr = at(cpu.system.gdtr);
     if (cpu.config().time != nullptr) {
         remaining = at(native.remaining);
     }

@@ -34,14 +34,30 @@ struct StateLayout {
     }
 
     // The arrays of the TLB set for a kind of data access.
-    [[nodiscard]] int read_tags(interpreter::DataView view) const { return set(view) + read_tags_in_set; }
+    [[nodiscard]] int tlb_set(interpreter::DataView view) const {
+        return tlb + static_cast<int>(static_cast<unsigned>(view) * sizeof(interpreter::TlbSet));
+    }
 
-    [[nodiscard]] int write_tags(interpreter::DataView view) const { return set(view) + write_tags_in_set; }
+    [[nodiscard]] int read_tags(interpreter::DataView view) const {
+        return tlb_set(view) + tlb_arrays.read_tags;
+    }
 
-    [[nodiscard]] int addends(interpreter::DataView view) const { return set(view) + addends_in_set; }
+    [[nodiscard]] int write_tags(interpreter::DataView view) const {
+        return tlb_set(view) + tlb_arrays.write_tags;
+    }
 
-    [[nodiscard]] int physicals(interpreter::DataView view) const { return set(view) + physicals_in_set; }
+    [[nodiscard]] int addends(interpreter::DataView view) const { return tlb_set(view) + tlb_arrays.addends; }
 
+    [[nodiscard]] int physicals(interpreter::DataView view) const {
+        return tlb_set(view) + tlb_arrays.physicals;
+    }
+
+    // In a TLB set.
+    struct TlbArrays {
+        int read_tags, write_tags, addends, physicals;
+    };
+
+    TlbArrays tlb_arrays;
     int regs, rip, vectors, segment_bases, pending_signals, wanted_signals;
     int other_flags, kernel_gs_base, data_view, data_tlb;
     int all_but_if, all_but_interrupt, arithmetic_flags, upper_half;
@@ -50,6 +66,7 @@ struct StateLayout {
     int cpl, user_mode, code_segment, lstar; // user_mode: CodeMode::user
     int fast_calls, fast_returns, fast_kept_flags, fast_supervisor, fast_user, fast_other_flags,
         fast_upper_half;
+    int known_returns, wide_jumps, nmi_blocked, gdtr;
     std::optional<int> remaining; // empty if instructions are not counted
     int missed, missed_at, regions, fills, filled, filled_end, list_bits, both_lists, sign;
     std::array<int, 2> scratch, limited;
@@ -61,11 +78,7 @@ struct StateLayout {
     std::array<const interpreter::TlbSet*, 4> data_sets; // by DataView
 
 private:
-    [[nodiscard]] int set(interpreter::DataView view) const {
-        return tlb + static_cast<int>(static_cast<unsigned>(view) * sizeof(interpreter::TlbSet));
-    }
-
-    int tlb, read_tags_in_set, write_tags_in_set, addends_in_set, physicals_in_set;
+    int tlb;
 };
 
 // Of a Region's members, in it.

@@ -28,6 +28,11 @@ public:
         stubs_[stubs.interpret] = "interpret";
         stubs_[stubs.system_call] = "system_call";
         stubs_[stubs.system_return] = "system_return";
+        stubs_[stubs.interrupt_return] = "interrupt_return";
+        for (unsigned element = 0; element < stubs.strings.store.size(); ++element) {
+            stubs_[stubs.strings.store[element]] = fmt::format("store_string{}", 8U << element);
+            stubs_[stubs.strings.move[element]] = fmt::format("move_string{}", 8U << element);
+        }
         stubs_[stubs.load_vectors] = "load_vectors";
         ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
         ZydisFormatterInit(&formatter_, ZYDIS_FORMATTER_STYLE_INTEL);

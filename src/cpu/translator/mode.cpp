@@ -40,6 +40,7 @@ void Translator::look_at_state() {
         frame_.native.jumps[static_cast<std::size_t>(other)].clear();
     }
     frame_.native.system_calls.look_at(cpu_.system, {!narrow_jumps_[0], !narrow_jumps_[1]});
+    frame_.native.interrupt_returns.wide = {!narrow_jumps_[0], !narrow_jumps_[1]};
 }
 
 // Translated code does what privilege levels 0 and 3 may.

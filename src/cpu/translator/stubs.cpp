@@ -45,7 +45,10 @@ public:
         emit_grow_region();
         stubs.walk_region = begin();
         emit_walk_region();
-        emit_fast_calls(a, {stubs.interpret, stubs.leave}, stubs);
+        const FastCallExits exits{stubs.interpret, stubs.leave};
+        emit_fast_calls(a, exits, stubs);
+        stubs.interrupt_return = emit_interrupt_return(a, exits);
+        stubs.strings = emit_string_stubs(a, stubs.interpret);
         return stubs;
     }
 

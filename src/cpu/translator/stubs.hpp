@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/translator/assembler.hpp"
+#include "cpu/translator/fast_strings.hpp"
 #include "cpu/translator/native_block.hpp"
 
 namespace strata::cpu::translator {
@@ -20,6 +21,15 @@ struct Stubs {
     // Called as `interpret` is, for SYSCALL in 64-bit user code and SYSRETQ (fast_system_calls.cpp).
     const std::uint8_t* system_call = nullptr;
     const std::uint8_t* system_return = nullptr;
+    const std::uint8_t* interrupt_return = nullptr; // likewise, for IRETQ (fast_interrupt_return.cpp)
+    StringStubs strings;
+
+    // Whether it is called as `interpret` is.
+    [[nodiscard]] bool carries_out(const std::uint8_t* stub) const {
+        return stub == interpret || stub == interpret_with_vectors || stub == system_call ||
+               stub == system_return || stub == interrupt_return || strings.contain(stub);
+    }
+
     // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction. Where
     // instructions are counted, R15 = minus those of the trace that come before it.
     const std::uint8_t* load_vectors = nullptr;
@@ -54,6 +64,8 @@ struct FastCallExits {
 };
 
 void emit_fast_calls(Assembler& assembler, const FastCallExits& exits, Stubs& stubs);
+
+[[nodiscard]] const std::uint8_t* emit_interrupt_return(Assembler& assembler, const FastCallExits& exits);
 
 [[nodiscard]] Stubs emit_stubs(Assembler& assembler, const Services& services);
 

@@ -45,7 +45,8 @@ const std::uint8_t* BlockCompiler::stub_for(const Decoded& decoded) const {
     case ZYDIS_MNEMONIC_SYSCALL: return view_ == DataView::user ? stubs_.system_call : stubs_.interpret;
     case ZYDIS_MNEMONIC_SYSRET:
         return !native_.user && decoded.info.operand_width == 64 ? stubs_.system_return : stubs_.interpret;
-    default: return stubs_.interpret;
+    case ZYDIS_MNEMONIC_IRETQ: return native_.user ? stubs_.interpret : stubs_.interrupt_return;
+    default: return stubs_.strings.find(decoded).value_or(stubs_.interpret);
     }
 }
 

@@ -92,6 +92,10 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     } else {
         try {
             site->insn->handler(*cpu, *site->insn);
+            if (site->mnemonic == ZYDIS_MNEMONIC_IRETQ) {
+                native.interrupt_returns.learn(cpu->system,
+                                               cpu->tlb_.data(static_cast<unsigned>(DataView::supervisor)));
+            }
             cpu->retired_ += counts ? 1 : 0;
             // Accesses that follow in the trace trust in regions that were checked before.
             leave |= cpu->rip() != site->next_rip || cpu->block_ended_ || native.regions.drops() != drops ||
