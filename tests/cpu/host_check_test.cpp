@@ -179,6 +179,29 @@ TEST_F(HostCheck, FindsTheHostsStackPointerChanged) {
     EXPECT_NE(escape(add, {0x48, 0x01, 0xC3}, {0x48, 0x01, 0xC4}).find("stack pointer"), std::string::npos);
 }
 
+// lock bts [rcx+r14], r15, by a number of this element: by another, and by one of a wider element.
+TEST_F(HostCheck, FindsABitBeyondTheElement) {
+    const Bytes wide{0xF0, 0x48, 0x0F, 0xAB, 0x07}, narrow{0xF0, 0x0F, 0xAB, 0x07}; // lock bts [rdi], rax
+    EXPECT_EQ(listing_.escape(wide, 0x40'1000, {}, [](auto) {}), std::nullopt);
+    EXPECT_NE(escape(wide, {0xF0, 0x4E, 0x0F, 0xAB, 0x3C, 0x31}, {0xF0, 0x4A, 0x0F, 0xAB, 0x04, 0x31})
+                  .find("may be anywhere"),
+              std::string::npos);
+    EXPECT_NE(escape(wide, {0xF0, 0x4E, 0x0F, 0xAB, 0x3C, 0x31}, {0xF0, 0x46, 0x0F, 0xAB, 0x3C, 0x31})
+                  .find("may be anywhere"),
+              std::string::npos);
+    EXPECT_NE(escape(narrow, {0xF0, 0x46, 0x0F, 0xAB, 0x3C, 0x31}, {0xF0, 0x4E, 0x0F, 0xAB, 0x3C, 0x31})
+                  .find("may be anywhere"),
+              std::string::npos);
+}
+
+// Of the string's first element, where another was checked: mov rcx, [rcx+r14] becomes mov rcx, [rdi+r14]
+TEST_F(HostCheck, FindsAnotherElement) {
+    const Bytes test{0x48, 0x0F, 0xA3, 0x07}; // bt [rdi], rax
+    EXPECT_EQ(listing_.escape(test, 0x40'1000, {}, [](auto) {}), std::nullopt);
+    EXPECT_NE(escape(test, {0x4A, 0x8B, 0x0C, 0x31}, {0x4A, 0x8B, 0x0C, 0x37}).find(uncovered),
+              std::string::npos);
+}
+
 TEST_F(HostCheck, FindsASystemCall) {
     const Bytes nothing{0x85, 0xC0}; // test eax, eax
     EXPECT_NE(escape(nothing, {0x85, 0xC0}, {0x0F, 0x05}).find("leaves"), std::string::npos);

@@ -96,7 +96,8 @@ void BlockCompiler::translate(const TraceInstruction& instruction) {
     }
     const Decoded& decoded = instruction.decoded;
     if (does_nothing(decoded.info) || control_transfer(decoded) || stack_instruction(decoded) ||
-        system_instruction(decoded)) {
+        system_instruction(decoded) || bit_string(decoded) || exchange_pair(decoded) ||
+        processor_register(decoded)) {
         return;
     }
     if (decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == word() * 8) {

@@ -1,7 +1,8 @@
 // Translates one trace: the state of the work that its stages share. The stages: block_compiler.cpp goes
-// through the instructions, rewrite.cpp copies one with other operands, data_access.cpp finds memory,
-// control_flow.cpp leads on, path_flow.cpp along paths, stack_instructions.cpp has PUSH and POP,
-// system_instructions.cpp is for kernels.
+// through the instructions, rewrite.cpp copies one with other operands, bit_strings.cpp has
+// what that can't, data_access.cpp finds memory, control_flow.cpp leads on, path_flow.cpp along paths,
+// stack_instructions.cpp has PUSH and POP, processor_registers.cpp what is neither memory nor a general
+// register, system_instructions.cpp is for kernels.
 #pragma once
 
 #include "cpu/interpreter/code_mode.hpp"
@@ -66,6 +67,8 @@ private:
                                                               const ZydisEncoderRequest& request) const;
     [[nodiscard]] bool copyable(const Decoded& decoded) const;
     [[nodiscard]] bool wants_vectors(const Decoded& decoded) const;
+    [[nodiscard]] bool bit_string(const Decoded& decoded); // bit_strings.cpp
+    [[nodiscard]] bool exchange_pair(const Decoded& decoded);
     void lea(const Decoded& decoded);
     void push_from_memory(const Decoded& decoded);
     void leave_frame();
@@ -81,6 +84,7 @@ private:
     // ---- memory (data_access.cpp) ----
     enum class Access : std::uint8_t { read, write };
     void put_address(const Xbyak::Reg64& to, const EffectiveAddress& address);
+    void put_element_address(const Xbyak::Reg64& to, const EffectiveAddress& address);
     [[nodiscard]] std::optional<Xbyak::RegExp> simple(const EffectiveAddress& address) const;
     // The operand's host address, of registers; on a miss the interpreter carries out the instruction. Uses
     // rCX, R14 and R15, of which R15 is free afterwards.
@@ -133,6 +137,16 @@ private:
     void swap_gs();
     void push_flags();
     void pop_flags();
+
+    // ---- of what else the processor has (processor_registers.cpp) ----
+    [[nodiscard]] bool processor_register(const Decoded& decoded);
+    [[nodiscard]] bool read_selector(const Decoded& decoded);
+    [[nodiscard]] bool read_control_register(const Decoded& decoded);
+    void check_bases_usable();
+    [[nodiscard]] bool read_base(const Decoded& decoded, unsigned segment);
+    [[nodiscard]] bool write_base(const Decoded& decoded, unsigned segment);
+    void set_direction(bool down);
+    void load_from_state(const ZydisDecodedOperand& to, int state);
 
     // ---- instructions are counted (counting.cpp) ----
     void look_at_time();

@@ -24,6 +24,10 @@ bool fits_displacement(std::int64_t value, bool narrow) {
 
 // Uses `to`, and R15 if two registers live in memory.
 void BlockCompiler::put_address(const Reg64& to, const EffectiveAddress& address) {
+    if (address.bits != EffectiveAddress::none) {
+        put_element_address(to, address);
+        return;
+    }
     // As wide as addresses are: 32 bits of a sum are that sum modulo 2^32.
     const Xbyak::Reg wide = to, narrow = to.cvt32();
     const auto& sum_register = address.narrow ? narrow : wide;
@@ -68,7 +72,7 @@ bool BlockCompiler::check_segment(const EffectiveAddress& address) {
 // A base register of the host's with a displacement: an address that an instruction adds up itself.
 std::optional<RegExp> BlockCompiler::simple(const EffectiveAddress& address) const {
     if (address.base == EffectiveAddress::none || address.index != EffectiveAddress::none ||
-        address.segment != EffectiveAddress::none ||
+        address.segment != EffectiveAddress::none || address.bits != EffectiveAddress::none ||
         !fits_displacement(address.displacement, address.narrow)) {
         return std::nullopt;
     }

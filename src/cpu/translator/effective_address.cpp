@@ -48,7 +48,16 @@ EffectiveAddress address_of(const Decoded& decoded, const ZydisDecodedOperand& o
     if (memory.segment == ZYDIS_REGISTER_FS || memory.segment == ZYDIS_REGISTER_GS) {
         address.segment = ZydisRegisterGetId(memory.segment);
     }
+    if (is_bit_string(decoded)) {
+        address.bits = static_cast<int>(number_of(decoded.operands[1].reg.value));
+        address.element = operand.size / 8U;
+    }
     return address;
+}
+
+bool is_bit_string(const Decoded& decoded) {
+    return tests_bits(decoded.info.mnemonic) && decoded.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+           decoded.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
 }
 
 const ZydisDecodedOperand* memory_operand(const Decoded& decoded) {

@@ -16,6 +16,9 @@ struct EffectiveAddress {
     int segment = none;            // FS or GS
     bool narrow = false;           // modulo 2^32
     bool from_rip = false; // a distance from RIP is in the displacement, which goes where the code goes
+    // Of a bit string: + the element that has the bit with the number in this register.
+    int bits = none;
+    unsigned element = 0; // its bytes
 };
 
 // Whether it is a general register or a part of one.
@@ -24,6 +27,14 @@ struct EffectiveAddress {
 // AH to BH, which can be named in four registers alone.
 [[nodiscard]] constexpr bool is_high_byte(ZydisRegister name) {
     return name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH;
+}
+
+// BT and its kin on memory, where a register says which bit, as far away as it may be.
+[[nodiscard]] bool is_bit_string(const Decoded& decoded);
+
+[[nodiscard]] constexpr bool tests_bits(ZydisMnemonic mnemonic) {
+    return mnemonic == ZYDIS_MNEMONIC_BT || mnemonic == ZYDIS_MNEMONIC_BTS ||
+           mnemonic == ZYDIS_MNEMONIC_BTR || mnemonic == ZYDIS_MNEMONIC_BTC;
 }
 
 // All 64 bits of a general register.

@@ -86,12 +86,15 @@ struct NativeState {
     std::uint64_t page_mask = ~(memory::page_size - 1);
     std::uint64_t jump_mask = JumpCache::size - 1;
     std::uint64_t all_but_if = ~x86::flag::if_;
+    std::uint64_t all_but_df = ~x86::flag::df;
     std::uint64_t all_but_interrupt = ~std::uint64_t{Signals::interrupt};
     std::uint64_t arithmetic_flags = x86::flag::arithmetic;
     std::uint64_t upper_half = ~std::uint64_t{0} << 32;
+    std::array<std::uint64_t, 3> bit_numbers{15, 31, 63}; // of elements of 2, 4 and 8 bytes
     std::array<std::uint32_t, 2> limited{}; // FS, GS: 1 if 32-bit code must not access all by it
     std::uint32_t vectors_in_memory = 1;    // 0: the host's vector registers hold the guest's
     std::uint32_t vectors_unusable = 0;     // SIMD exceptions are unmasked: the interpreter's work
+    std::uint32_t bases_unusable = 0;       // RDFSBASE and its kin are: CR4.FSGSBASE is clear
     std::uint32_t flags = 0;                // AH as of LAHF, AL: OF
     std::uint32_t borrowed = 0;             // a byte: the flag that checks have borrowed
     std::uint32_t minus_one = ~0U, minus_two = ~1U;

@@ -37,6 +37,7 @@ void HostStep::look_at_access(HostState& state, const ZydisDecodedOperand& opera
     if (operand.mem.segment != ZYDIS_REGISTER_DS && operand.mem.segment != ZYDIS_REGISTER_SS) {
         throw Wrong{"uses a segment of the host's"};
     }
+    look_at_bit(state);
     if (operand.mem.base == ZYDIS_REGISTER_RSP) {
         look_at_state_access(state, operand);
         return;
@@ -59,6 +60,19 @@ void HostStep::look_at_access(HostState& state, const ZydisDecodedOperand& opera
         }
     }
     throw Wrong{"accesses what no check has covered"};
+}
+
+// The number of a bit in memory has to be less than the operand has.
+void HostStep::look_at_bit(const HostState& state) {
+    const ZydisDecodedOperand &element = operands_[0], &bit = operands_[1];
+    if (!tests_bits(info_.mnemonic) || bit.type != ZYDIS_OPERAND_TYPE_REGISTER) {
+        return;
+    }
+    const Meaning* number = meaning(state.registers[number_of(bit.reg.value)]);
+    if (number == nullptr || number->kind != Kind::bit ||
+        number->a != static_cast<std::uint64_t>(code_.layout.bit_numbers(element.size / 8U))) {
+        throw Wrong{"reaches a bit that may be anywhere"};
+    }
 }
 
 void HostStep::look_at_state_access(const HostState& state, const ZydisDecodedOperand& operand) {

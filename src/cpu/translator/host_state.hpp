@@ -24,6 +24,9 @@ struct Meaning {
         index,          // of a table's entry: the mask's distance, the indexed value
         page,           // the page of a value
         low_half,       // of a value
+        extended,       // by its sign: its bits, the value
+        shifted,        // to the right, with its sign: by how many bits, the value
+        bit,            // a bit's number in an element: the mask's distance, the indexed value
         tag,            // a TLB tag: the array's distance, the indexed value
         tlb_addend,     // a TLB addend: likewise
         target,         // a host address out of the table of jumps

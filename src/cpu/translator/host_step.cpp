@@ -152,6 +152,12 @@ std::optional<LinearValue> HostStep::result_of(HostState& state) {
         return is_whole(first) ? state.registers[number_of(first.reg.value)].plus(LinearValue::of_constant(
                                      info_.mnemonic == ZYDIS_MNEMONIC_INC ? 1 : ~std::uint64_t{0}))
                                : std::nullopt;
+    case ZYDIS_MNEMONIC_MOVSX:
+    case ZYDIS_MNEMONIC_MOVSXD:
+        return is_whole(first) && second.type == ZYDIS_OPERAND_TYPE_REGISTER && second.size >= 16
+                   ? std::optional(symbols_.value(Kind::extended, second.size, symbols_.number(of_second())))
+                   : std::nullopt;
+    case ZYDIS_MNEMONIC_SARX: return shifted(state);
     case ZYDIS_MNEMONIC_PEXT: return extracted(state);
     case ZYDIS_MNEMONIC_ADCX:
     case ZYDIS_MNEMONIC_ADOX: note_check(state); return std::nullopt;
@@ -192,7 +198,19 @@ std::optional<LinearValue> HostStep::extracted(HostState& state) {
     if (mask == layout.index_mask || mask == layout.jump_mask) {
         return symbols_.value(Kind::index, static_cast<std::uint64_t>(mask), from);
     }
+    if (mask == layout.bit_numbers(2) || mask == layout.bit_numbers(4) || mask == layout.bit_numbers(8)) {
+        return symbols_.value(Kind::bit, static_cast<std::uint64_t>(mask), from);
+    }
     return mask == layout.page_mask ? std::optional(symbols_.value(Kind::page, from)) : std::nullopt;
+}
+
+std::optional<LinearValue> HostStep::shifted(HostState& state) {
+    const auto count = state.registers[number_of(operands_[2].reg.value)].constant();
+    if (!is_whole(operands_[0]) || !is_whole(operands_[1]) || !count) {
+        return std::nullopt;
+    }
+    return symbols_.value(Kind::shifted, *count,
+                          symbols_.number(state.registers[number_of(operands_[1].reg.value)]));
 }
 
 // The sum that carries unless (address - base) lies within the region's limit.

@@ -59,6 +59,7 @@ protected:
     std::optional<LinearValue> result_of(HostState& state);
     std::optional<LinearValue> loaded(HostState& state, const ZydisDecodedOperand& from);
     std::optional<LinearValue> extracted(HostState& state);
+    std::optional<LinearValue> shifted(HostState& state);
     // The sum that carries unless (address - base) lies within the region's limit.
     void note_check(HostState& state);
     void overwrite(HostState& state, const ZydisDecodedOperand& operand);
@@ -66,6 +67,7 @@ protected:
 
     // ---- accesses ----
     void look_at_access(HostState& state, const ZydisDecodedOperand& operand);
+    void look_at_bit(const HostState& state);
     void look_at_state_access(const HostState& state, const ZydisDecodedOperand& operand);
     [[nodiscard]] bool covered(const HostState& state, unsigned region, const LinearValue& linear,
                                std::uint64_t size, bool writes) const;

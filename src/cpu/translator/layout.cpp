@@ -18,6 +18,11 @@ StateLayout::StateLayout(Frame& frame) {
     rip = at(cpu.regs[interpreter::rip_slot]);
     vectors = at(cpu.fp.ymm);
     segment_bases = at(cpu.system.segments[0].base);
+    selectors = at(cpu.system.segments[0].selector);
+    cr0 = at(cpu.system.cr0);
+    cr2 = at(cpu.system.cr2);
+    cr3 = at(cpu.system.cr3);
+    cr4 = at(cpu.system.cr4);
     pending_signals = at(cpu.signals_.word());
     wanted_signals = at(cpu.wanted_signals_);
     other_flags = at(cpu.other_flags);
@@ -43,12 +48,15 @@ StateLayout::StateLayout(Frame& frame) {
     page_mask = at(native.page_mask);
     jump_mask = at(native.jump_mask);
     all_but_if = at(native.all_but_if);
+    all_but_df = at(native.all_but_df);
     all_but_interrupt = at(native.all_but_interrupt);
     arithmetic_flags = at(native.arithmetic_flags);
     upper_half = at(native.upper_half);
+    bit_masks = at(native.bit_numbers);
     limited = {at(native.limited[0]), at(native.limited[1])};
     vectors_in_memory = at(native.vectors_in_memory);
     vectors_unusable = at(native.vectors_unusable);
+    bases_unusable = at(native.bases_unusable);
     flags = at(native.flags);
     borrowed = at(native.borrowed);
     minus_one = at(native.minus_one);

@@ -20,8 +20,17 @@ struct StateLayout {
         return segment_bases + static_cast<int>(segment * sizeof(x86::Segment));
     }
 
+    [[nodiscard]] int selector(unsigned segment) const {
+        return selectors + static_cast<int>(segment * sizeof(x86::Segment));
+    }
+
     [[nodiscard]] int region(unsigned number) const {
         return regions + static_cast<int>(number * sizeof(Region));
+    }
+
+    // The mask for the number of a bit in so many bytes: 2, 4 or 8.
+    [[nodiscard]] int bit_numbers(unsigned bytes) const {
+        return bit_masks + static_cast<int>(bytes / 4) * 8;
     }
 
     // 0 if 32-bit code reads and writes all by FS or GS.
@@ -58,11 +67,11 @@ struct StateLayout {
     };
 
     TlbArrays tlb_arrays;
-    int regs, rip, vectors, segment_bases, pending_signals, wanted_signals;
+    int regs, rip, vectors, segment_bases, selectors, cr0, cr2, cr3, cr4, pending_signals, wanted_signals;
     int other_flags, kernel_gs_base, data_view, data_tlb;
-    int all_but_if, all_but_interrupt, arithmetic_flags, upper_half;
+    int all_but_if, all_but_df, all_but_interrupt, arithmetic_flags, upper_half, bit_masks;
     int host_rsp, entry, resume, exit_link, target, operand, index_mask, page_mask, jump_mask;
-    int vectors_in_memory, vectors_unusable, flags, borrowed, minus_one, minus_two;
+    int vectors_in_memory, vectors_unusable, bases_unusable, flags, borrowed, minus_one, minus_two;
     int cpl, user_mode, code_segment, lstar; // user_mode: CodeMode::user
     int fast_calls, fast_returns, fast_kept_flags, fast_supervisor, fast_user, fast_other_flags,
         fast_upper_half;

@@ -106,11 +106,6 @@ bool exchanges_itself(const Decoded& decoded) {
            decoded.operands[0].reg.value == decoded.operands[1].reg.value;
 }
 
-bool tests_bits(ZydisMnemonic mnemonic) {
-    return mnemonic == ZYDIS_MNEMONIC_BT || mnemonic == ZYDIS_MNEMONIC_BTS ||
-           mnemonic == ZYDIS_MNEMONIC_BTR || mnemonic == ZYDIS_MNEMONIC_BTC;
-}
-
 bool is_shift_count(const ZydisDecodedInstruction& info, const ZydisDecodedOperand& operand) {
     return operand.reg.value == ZYDIS_REGISTER_CL &&
            operand.visibility == ZYDIS_OPERAND_VISIBILITY_IMPLICIT &&
@@ -246,13 +241,8 @@ private:
 bool BlockCompiler::copyable(const Decoded& decoded) const {
     const ZydisDecodedInstruction& info = decoded.info;
     if (!computes(info) || special(info) || exchanges_itself(decoded) || !x86::has_instruction(host_, info) ||
-        !high_bytes_fit(decoded)) {
+        !high_bytes_fit(decoded) || is_bit_string(decoded)) {
         return false;
-    }
-    const ZydisDecodedOperand* memory = memory_operand(decoded);
-    if (memory != nullptr && tests_bits(info.mnemonic) &&
-        decoded.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
-        return false; // the bit may be anywhere in memory
     }
     return std::ranges::all_of(decoded.all(), [&](const ZydisDecodedOperand& operand) {
         switch (operand.type) {

@@ -1,7 +1,5 @@
 #include "cpu/translator/sharing.hpp"
 
-#include "cpu/x86/state.hpp"
-
 #include <algorithm>
 #include <ranges>
 
@@ -63,6 +61,7 @@ void Sharing::plan(std::span<const TraceInstruction> instructions) {
     for (unsigned guest = 0; guest < values_.size(); ++guest) {
         forget(guest);
     }
+    bases_ = {next_name_++, next_name_++};
     for (std::size_t i = 0; i < instructions.size(); ++i) {
         added_ = 0;
         current_ = &accesses_[i];
@@ -100,7 +99,13 @@ void Sharing::add(const EffectiveAddress& address, unsigned size, bool writes) {
     if (added_ == most_accesses) {
         return;
     }
-    Origin origin{.segment = address.segment, .from_rip = address.from_rip};
+    Origin origin{.from_rip = address.from_rip};
+    if (address.segment != EffectiveAddress::none) {
+        origin.segment = base_of(address.segment);
+    }
+    if (address.bits != EffectiveAddress::none) {
+        origin.bits = next_name_++;
+    }
     auto offset = static_cast<std::uint64_t>(address.displacement);
     if (address.base != EffectiveAddress::none) {
         const Value& value = values_[static_cast<unsigned>(address.base)];
@@ -161,6 +166,12 @@ void Sharing::follow(const TraceInstruction& instruction) {
         known = {x86::rsp, {values_[x86::rsp].name, values_[x86::rsp].offset + word}};
         values_[x86::rsp] = known->second;
         return;
+    }
+    if (decoded.info.mnemonic == ZYDIS_MNEMONIC_WRFSBASE) {
+        base_of(x86::fs) = next_name_++;
+    } else if (decoded.info.mnemonic == ZYDIS_MNEMONIC_WRGSBASE ||
+               decoded.info.mnemonic == ZYDIS_MNEMONIC_SWAPGS) {
+        base_of(x86::gs) = next_name_++;
     }
     for (const ZydisDecodedOperand& operand : decoded.all()) {
         if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_written(operand) &&

@@ -4,6 +4,7 @@
 
 #include "cpu/translator/effective_address.hpp"
 #include "cpu/translator/trace.hpp"
+#include "cpu/x86/state.hpp"
 
 #include <array>
 #include <cstdint>
@@ -53,7 +54,8 @@ private:
 
     struct Origin {
         unsigned base = 0, index = 0, scale = 0; // names of values
-        int segment = EffectiveAddress::none;
+        unsigned segment = 0;                    // likewise of its base
+        unsigned bits = 0;     // not 0: a bit string's element, which is like no other access
         bool from_rip = false; // how far from addresses that are written out depends on where the code is
         bool operator==(const Origin&) const = default;
     };
@@ -62,10 +64,14 @@ private:
     void add(const EffectiveAddress& address, unsigned size, bool writes);
     void follow(const TraceInstruction& instruction);
 
+    // The name of FS' or GS' base. What else changes it, the interpreter carries out.
+    unsigned& base_of(int segment) { return bases_[static_cast<unsigned>(segment) - x86::fs]; }
+
     void forget(unsigned guest) { values_[guest] = {next_name_++, 0}; }
 
     std::array<Value, 16> values_{};
-    unsigned next_name_ = 1; // 0: no register
+    std::array<unsigned, 2> bases_{}; // of FS and GS: names of values
+    unsigned next_name_ = 1;          // 0: no register
     std::vector<AccessGroup> groups_;
     std::vector<Origin> origins_; // of the groups
     std::vector<std::array<SharedAccess, most_accesses>> accesses_;

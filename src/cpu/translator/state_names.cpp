@@ -13,6 +13,16 @@ StateNames::StateNames(const StateLayout& layout) : layout_(layout) {
     }
     names_[layout.segment_base(x86::fs)] = "fs_base";
     names_[layout.segment_base(x86::gs)] = "gs_base";
+    constexpr std::array segments{"es", "cs", "ss", "ds", "fs", "gs"};
+    for (unsigned i = 0; i < segments.size(); ++i) {
+        names_[layout.selector(i)] = segments[i];
+    }
+    names_[layout.cr0] = "cr0";
+    names_[layout.cr2] = "cr2";
+    names_[layout.cr3] = "cr3";
+    names_[layout.cr4] = "cr4";
+    names_[layout.bases_unusable] = "bases_unusable";
+    names_[layout.all_but_df] = "all_but_df";
     names_[layout.pending_signals] = "signals";
     names_[layout.borrowed] = "borrowed";
     names_[layout.minus_one] = "minus_one";
@@ -25,6 +35,9 @@ StateNames::StateNames(const StateLayout& layout) : layout_(layout) {
     names_[layout.all_but_if] = "all_but_if";
     names_[layout.all_but_interrupt] = "all_but_interrupt";
     names_[layout.arithmetic_flags] = "arithmetic_flags";
+    for (const unsigned bytes : {2U, 4U, 8U}) {
+        names_[layout.bit_numbers(bytes)] = fmt::format("bit_of_{}", bytes * 8);
+    }
     names_[layout.jump_mask] = "jump_mask";
     names_[layout.jump_tags[0]] = "jump_tags";
     names_[layout.jump_targets[0]] = "jump_targets";
