@@ -151,6 +151,10 @@ T Cpu::load_linear(std::uint64_t address, bool implicit_supervisor) {
     if (!implicit_supervisor) {
         return load_at<T>(address, x86::ds);
     }
+    const TlbEntry entry = tlb_.data(static_cast<unsigned>(Rights::supervisor)).at(address);
+    if (entry.read_tag == tag_of(address + memory_size<T> - 1)) [[likely]] {
+        return load_host<T>(entry.addend + address);
+    }
     T value{};
     read_slow(address, &value, memory_size<T>, x86::ds, Rights::supervisor);
     return value;

@@ -17,12 +17,24 @@ SaveArea::SaveArea(Cpu& cpu, const Insn& insn, unsigned alignment)
     }
 }
 
+std::byte* SaveArea::direct(Extent part, Access access) const {
+    const auto bytes = cpu_.direct(segment_, offset_ + part.offset, access, part.size);
+    return bytes.size() == part.size ? bytes.data() : nullptr;
+}
+
 void SaveArea::read(Extent part) {
-    load_block<Chunk>(cpu_, segment_, offset_ + part.offset, {bytes_.data() + part.offset, part.size});
+    std::uint8_t* const to = bytes_.data() + part.offset;
+    if (const std::byte* from = direct(part, Access::read)) [[likely]] {
+        memory::copy_from_guest(to, from, part.size);
+    } else {
+        load_block<Chunk>(cpu_, segment_, offset_ + part.offset, {to, part.size});
+    }
 }
 
 void SaveArea::probe(Extent part) const {
-    probe_block(cpu_, segment_, offset_ + part.offset, part.size, Access::write);
+    if (direct(part, Access::write) == nullptr) {
+        probe_block(cpu_, segment_, offset_ + part.offset, part.size, Access::write);
+    }
 }
 
 void SaveArea::commit() {
@@ -31,7 +43,12 @@ void SaveArea::commit() {
         probe(part);
     }
     for (const Extent part : parts) {
-        store_block<Chunk>(cpu_, segment_, offset_ + part.offset, {bytes_.data() + part.offset, part.size});
+        const std::uint8_t* const from = bytes_.data() + part.offset;
+        if (std::byte* to = direct(part, Access::write)) [[likely]] {
+            memory::copy_to_guest(to, from, part.size);
+        } else {
+            store_block<Chunk>(cpu_, segment_, offset_ + part.offset, {from, part.size});
+        }
     }
 }
 

@@ -31,6 +31,9 @@ public:
     void commit();
 
 private:
+    // Null: it has to be accessed a piece at a time.
+    [[nodiscard]] std::byte* direct(x86::xsave_area::Extent part, Access access) const;
+
     Cpu& cpu_;
     unsigned segment_;
     std::uint64_t offset_;

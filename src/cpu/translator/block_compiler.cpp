@@ -36,6 +36,9 @@ void BlockCompiler::compile(const Trace& trace) {
     }
     a.L(head_with_vectors_);
     native_.start_with_vectors = map_.exchanges().empty() ? a.here() : native_.start;
+    if (trace.second_page_id() != 0) {
+        look_at_second_page(trace.second_page_id());
+    }
     look_at_time();
     if (vectors_loaded_ && !map_.exchanges().empty()) {
         later([this] {

@@ -166,6 +166,7 @@ private:
     // ---- leading on (control_flow.cpp) ----
     std::uint8_t* compare_page(std::uint64_t linear, std::uint32_t id, Label& same);
     void emit_entry();
+    void look_at_second_page(std::uint32_t id);
     [[nodiscard]] bool goes_round(std::uint64_t target) const;
     void jump_to(std::uint64_t target);
     void go_round();

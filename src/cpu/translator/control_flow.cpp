@@ -80,6 +80,22 @@ void BlockCompiler::emit_entry() {
     native_.start = a.here();
 }
 
+// The trace's one instruction reaches into the next page, which has to be where it was: else it is left in
+// front of it.
+void BlockCompiler::look_at_second_page(std::uint32_t id) {
+    Label same;
+    compare_page(native_.linear + memory::page_size, id, same);
+    Label* const other = &late_.make<Label>();
+    a.jmp(*other, Assembler::T_NEAR);
+    a.L(same);
+    Link& link = make_link(native_.linear);
+    later([this, &link, other] {
+        a.L(*other);
+        leave_map();
+        exit_by(link);
+    });
+}
+
 // A jump that the translator directs to the target's code. Into another page it looks at that page's id.
 void BlockCompiler::emit_link(std::uint64_t target, std::size_t executed) {
     Link& link = make_link(target);

@@ -43,7 +43,8 @@ struct NativeBlock {
     std::uint8_t* start = nullptr;              // for who knows that `linear` leads here
     std::uint8_t* start_with_vectors = nullptr; // and has loaded them
     std::uint8_t* entry = nullptr;              // for who does not know: looks at the page's id first
-    std::uint32_t page_id = 0; // of `linear`'s page and the physical one: interpreter::FetchSet
+    std::uint32_t page_id = 0;        // of `linear`'s page and the physical one: interpreter::FetchSet
+    std::uint32_t second_page_id = 0; // likewise of the next page, if its one instruction reaches there
     interpreter::DataView view = interpreter::DataView::supervisor;
     bool user = false;
     bool narrow = false; // 32-bit code, with flat segments

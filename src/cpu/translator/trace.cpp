@@ -22,14 +22,21 @@ void Trace::begin() {
     count_ = 0;
     granules_ = 0;
     loops_ = along_path_ = false;
+    second_page_id_ = 0;
     instructions_.resize(std::max(most_instructions, most_unrolled));
 }
 
 bool Trace::append(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
                    std::span<const std::uint8_t> page, std::uint64_t rip) {
     const std::uint64_t offset = rip % memory::page_size;
-    const auto bytes = page.subspan(
-        offset, std::min<std::size_t>(page.size() - offset, interpreter::max_instruction_length));
+    return append_first(decoder, mode,
+                        page.subspan(offset, std::min<std::size_t>(page.size() - offset,
+                                                                   interpreter::max_instruction_length)),
+                        rip);
+}
+
+bool Trace::append_first(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
+                         std::span<const std::uint8_t> bytes, std::uint64_t rip) {
     const interpreter::Decoder::Result result = decoder.decode(mode, bytes);
     if (result.status != interpreter::Decoder::Status::ok) {
         return false;
@@ -64,6 +71,15 @@ void Trace::find(interpreter::Decoder& decoder, const interpreter::CodeMode& mod
     if (loops_ && unrolls) {
         unroll();
     }
+}
+
+void Trace::cross(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
+                  std::span<const std::uint8_t> bytes, std::uint64_t rip, std::uint32_t second_page_id) {
+    begin();
+    if (append_first(decoder, mode, bytes, rip)) {
+        second_page_id_ = second_page_id;
+    }
+    round_ = count_;
 }
 
 // ---- along a path ----

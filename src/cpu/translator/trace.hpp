@@ -58,6 +58,10 @@ public:
     void follow(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
                 std::span<const Stretch> path, bool closed);
 
+    // One instruction that reaches into the next page, which is known by that NativeBlock::page_id.
+    void cross(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
+               std::span<const std::uint8_t> bytes, std::uint64_t rip, std::uint32_t second_page_id);
+
     [[nodiscard]] std::span<const TraceInstruction> instructions() const {
         return std::span(instructions_).first(count_);
     }
@@ -77,6 +81,12 @@ public:
     // Whether it goes on where a path did, through calls, returns and other jumps, and pages.
     [[nodiscard]] bool along_path() const { return along_path_; }
 
+    // 0 but for an instruction that reaches into the next page.
+    [[nodiscard]] std::uint32_t second_page_id() const { return second_page_id_; }
+
+    // Whether it is made of the bytes of its page alone.
+    [[nodiscard]] bool of_one_page() const { return !along_path_ && second_page_id_ == 0; }
+
 private:
     void begin();
     bool append_stretch(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
@@ -84,6 +94,9 @@ private:
     // The instruction at `rip`. False: it reaches into the next page, or is none.
     bool append(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
                 std::span<const std::uint8_t> page, std::uint64_t rip);
+    // Likewise the one that `bytes`, of `rip`, begin with.
+    bool append_first(interpreter::Decoder& decoder, const interpreter::CodeMode& mode,
+                      std::span<const std::uint8_t> bytes, std::uint64_t rip);
     // Whether `rip` may come behind the last instruction.
     [[nodiscard]] bool may_lead_to(std::uint64_t rip) const;
     // Where the trace goes on behind its last instruction, if it does.
@@ -95,6 +108,7 @@ private:
     std::uint64_t granules_ = 0;
     bool ends_block_ = false; // the last one
     bool loops_ = false, along_path_ = false;
+    std::uint32_t second_page_id_ = 0;
 };
 
 } // namespace strata::cpu::translator

@@ -20,12 +20,12 @@ using interpreter::Block;
 using interpreter::CodeMode;
 
 NativeBlock* Translator::native_of(Block& block, bool plain) {
-    if (block.key == Block::dead || block.second_page != Block::dead || !translates()) {
+    if (block.key == Block::dead || !translates()) {
         return nullptr;
     }
     for (auto* native = static_cast<NativeBlock*>(block.native); native != nullptr; native = native->next) {
         if (native->linear == cpu_.rip() && native->plain == plain) {
-            cpu_.tlb_.set_fetch_id(native->user, native->linear, native->page_id);
+            let_in(*native);
             return native;
         }
     }
@@ -35,10 +35,25 @@ NativeBlock* Translator::native_of(Block& block, bool plain) {
     if (!plain && block.runs < policy_.runs_before_translation) {
         ++block.runs;
         if (block.runs < policy_.runs_before_translation) {
-            return block.runs == policy_.runs_before_reuse ? reuse(block, plain) : nullptr;
+            return block.runs == policy_.runs_before_reuse && block.second_page == Block::dead
+                       ? reuse(block, plain)
+                       : nullptr;
         }
     }
-    return translate(block, plain);
+    NativeBlock* const made =
+        block.second_page == Block::dead ? translate(block, plain) : translate_crossing(block, plain);
+    if (made != nullptr) {
+        let_in(*made);
+    }
+    return made;
+}
+
+// The block has just been found: its pages are where its translation has them.
+void Translator::let_in(const NativeBlock& native) {
+    cpu_.tlb_.set_fetch_id(native.user, native.linear, native.page_id);
+    if (native.second_page_id != 0) {
+        cpu_.tlb_.set_fetch_id(native.user, native.linear + memory::page_size, native.second_page_id);
+    }
 }
 
 // The trace that begins with the block; it goes when the block goes, so that takes all of its granules.
@@ -64,18 +79,46 @@ NativeBlock* Translator::translate(Block& block, bool plain) {
     }
     auto native = new_native(page, cpu_.rip(), cpu_.code_mode_);
     native->plain = plain;
-    NativeBlock* const made = compile(std::move(native), block, bytes);
-    if (made != nullptr) {
-        cpu_.tlb_.set_fetch_id(made->user, made->linear, made->page_id);
+    return compile(std::move(native), block, bytes);
+}
+
+// The one instruction of a block that reaches into the next page.
+NativeBlock* Translator::translate_crossing(Block& block, bool plain) {
+    if (code_.left() < most_bytes_of_trace) {
+        make_room();
     }
-    return made;
+    const std::uint64_t linear = cpu_.rip();
+    const std::size_t here = memory::page_size - linear % memory::page_size;
+    const std::byte* first = cpu_.shared_.memory().host(page_of(block), memory::page_size);
+    const std::byte* second = cpu_.shared_.memory().host(block.second_page, memory::page_size);
+    std::array<std::uint8_t, interpreter::max_instruction_length> buffer{};
+    const auto bytes = std::span(buffer).first(block.bytes);
+    if (first == nullptr || second == nullptr || linear + block.bytes < linear || here >= bytes.size() ||
+        (cpu_.code_mode_.size != CodeMode::Size::bits64 && linear + block.bytes > end_of_narrow)) {
+        return nullptr;
+    }
+    memory::copy_from_guest(bytes.data(), first + linear % memory::page_size, here);
+    memory::copy_from_guest(bytes.data() + here, second, bytes.size() - here);
+    cpu_.take_code_notices(); // of what was written before it was read
+    if (block.key == Block::dead) {
+        return nullptr;
+    }
+    const std::uint32_t second_id = page_id(linear + memory::page_size, block.second_page);
+    trace_.cross(*cpu_.decoder_, cpu_.code_mode_, bytes, linear, second_id);
+    if (trace_.instructions().empty()) {
+        return nullptr;
+    }
+    auto native = new_native(page_of(block), linear, cpu_.code_mode_);
+    native->plain = plain;
+    native->second_page_id = second_id;
+    return compile(std::move(native), block, {});
 }
 
 NativeBlock* Translator::compile(std::unique_ptr<NativeBlock> native, Block& block,
                                  std::span<const std::uint8_t> page) {
     Assembler assembler(layout_, code_.next(), code_.left());
     notes_.clear();
-    assembler.note_in(store_ == nullptr || trace_.along_path() ? nullptr : &notes_);
+    assembler.note_in(store_ == nullptr || !trace_.of_one_page() ? nullptr : &notes_);
     BlockCompiler compiler(assembler, stubs_, frame_.native.regions, host_model(), smap_, *native);
     if (trace_.along_path()) {
         compiler.look_in_tlb_for(scattered_);
@@ -91,7 +134,7 @@ NativeBlock* Translator::compile(std::unique_ptr<NativeBlock> native, Block& blo
         check(*native, compiler.traps(), assembler.here());
     }
     const std::span<const std::uint8_t> code(code_.next(), assembler.getSize());
-    if (store_ != nullptr && !trace_.along_path()) {
+    if (store_ != nullptr && trace_.of_one_page()) {
         offer({*native, trace_, page, code, compiler.traps(), notes_, stubs_, layout_}, block);
     }
     statistics_.add(Statistics::traces);

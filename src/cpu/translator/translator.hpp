@@ -66,6 +66,8 @@ private:
 
     [[nodiscard]] NativeBlock* native_of(interpreter::Block& block, bool plain);
     [[nodiscard]] NativeBlock* translate(interpreter::Block& block, bool plain);
+    [[nodiscard]] NativeBlock* translate_crossing(interpreter::Block& block, bool plain);
+    void let_in(const NativeBlock& native);
     [[nodiscard]] std::uint32_t page_id(std::uint64_t linear, memory::GuestPhysical physical);
     [[nodiscard]] static memory::GuestPhysical page_of(const interpreter::Block& block);
     [[nodiscard]] std::unique_ptr<NativeBlock> new_native(memory::GuestPhysical page, std::uint64_t linear,
