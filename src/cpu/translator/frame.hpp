@@ -19,7 +19,7 @@ namespace strata::cpu::translator {
 // was (NativeBlock::entry).
 class JumpCache {
 public:
-    static constexpr unsigned size = 32768;
+    static constexpr unsigned size = 65536;
 
     JumpCache() { empty_all(); }
 

@@ -129,21 +129,31 @@ bool register_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperan
     return is_general(operand.reg.value) || is_vector(ZydisRegisterGetClass(operand.reg.value));
 }
 
-// AH to BH can't be named together with R8 and its like, nor can guest CH be anything but a part of host R13.
+bool names_high_byte(const ZydisDecodedOperand& operand) {
+    return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(operand.reg.value);
+}
+
+// Guest CH, which is a part of no host register that could be named so.
+bool names_ch(const ZydisDecodedOperand& operand) {
+    return names_high_byte(operand) && number_of(operand.reg.value) == x86::rcx;
+}
+
+// AH to BH can't be named together with R8 and its like, of which guest rCX is one. Guest CH passes through
+// the host's, which has to be free.
 bool high_bytes_fit(const Decoded& decoded) {
     const auto visible = decoded.visible();
-    const auto is_high = [](const ZydisDecodedOperand& operand) {
-        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(operand.reg.value);
-    };
-    if (std::ranges::none_of(visible, is_high)) {
+    if (std::ranges::none_of(visible, names_high_byte)) {
         return true;
     }
     return std::ranges::all_of(visible, [&](const ZydisDecodedOperand& operand) {
+        if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            return std::ranges::none_of(visible, names_ch);
+        }
         if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) {
             return true;
         }
         const unsigned number = number_of(operand.reg.value);
-        return number < 4 && number != x86::rcx;
+        return number < 4 && (number != x86::rcx || std::ranges::any_of(visible, names_ch));
     });
 }
 
@@ -278,9 +288,8 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     const bool counts = std::ranges::any_of(visible, [&](const ZydisDecodedOperand& operand) {
         return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_shift_count(decoded.info, operand);
     });
-    const bool high_byte = std::ranges::any_of(visible, [](const ZydisDecodedOperand& operand) {
-        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(operand.reg.value);
-    });
+    const bool high_byte = std::ranges::any_of(visible, names_high_byte);
+    const bool ch = std::ranges::any_of(visible, names_ch);
     const ZydisDecodedOperand* memory = memory_operand(decoded);
     Xbyak::RegExp host;
     if (memory != nullptr) {
@@ -338,6 +347,10 @@ bool BlockCompiler::copy(const Decoded& decoded) {
                    operand.encoding != ZYDIS_OPERAND_ENCODING_NONE && is_general(operand.reg.value) &&
                    !is_high_byte(operand.reg.value)) {
             const unsigned guest = number_of(operand.reg.value);
+            if (ch && guest == x86::rcx) {
+                encoded.reg.value = part_of(guest, operand.reg.value);
+                continue;
+            }
             const auto number = operands.take(guest, is_written(operand), matters(decoded, guest));
             if (!number) {
                 std::abort(); // copyable() lets through three registers at most
@@ -351,6 +364,9 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     if (counts) {
         a.mov(a.ecx, a.guest(x86::rcx, a.rcx).cvt32());
     }
+    if (ch) {
+        a.mov(a.rcx, a.guest(x86::rcx, a.rcx));
+    }
     std::array<ZyanU8, ZYDIS_MAX_INSTRUCTION_LENGTH> bytes;
     ZyanUSize length = bytes.size();
     if (ZYAN_FAILED(ZydisEncoderEncodeInstruction(&request, bytes.data(), &length))) {
@@ -361,6 +377,17 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     }
     a.db(bytes.data(), length);
     operands.store();
+    const auto writes_rcx = [](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_general(operand.reg.value) &&
+               number_of(operand.reg.value) == x86::rcx && is_written(operand);
+    };
+    if (ch && std::ranges::any_of(visible, writes_rcx)) {
+        if (const auto count = a.host_register(x86::rcx)) {
+            a.mov(Reg64(static_cast<int>(*count)), a.rcx);
+        } else {
+            a.mov(a.state(layout.reg(x86::rcx)), a.rcx);
+        }
+    }
     return true;
 }
 
