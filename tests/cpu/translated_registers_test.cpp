@@ -148,6 +148,86 @@ TEST_F(TranslatedRegisters, SwappedBasesLeadElsewhere) {
     EXPECT_LE(counts_["xor"] + counts_["add"], 6U); // the first accesses to pages
 }
 
+// What the clock says, and nothing else changes: no flag, no vector register, none that C++ may use.
+TEST_F(TranslatedRegisters, TimeIsRead) {
+    prepare_ = [](TestCpu& cpu) {
+        cpu.cpu->system.tsc_offset = 0x1234'5678'9ABC'DEF0;
+        cpu.cpu->system.tsc_aux = 0x8765'4321'0000'0007;
+    };
+    (*this)[x86::r12] = 0x11'0000;
+    (*this)[x86::r14] = 5;
+    run([](CodeGenerator& c) {
+        Xbyak::Label again;
+        c.L(again);
+        c.vmovups(ymm7, ptr[r12]);
+        c.add(rax, rbx);
+        c.rdtsc();
+        c.adc(r13, rax);
+        c.rcl(r15, 1);
+        c.vpaddq(ymm7, ymm7, ptr[r12 + 32]);
+        c.vmovups(ptr[r12 + 64], ymm7);
+        c.sub(rdx, r8);
+        c.seto(sil);
+        c.rdtscp();
+        c.adc(rdi, rdx);
+        c.pushfq();
+        c.pop(r9);
+        c.lea(r10, ptr[rcx + r10 * 2]);
+        c.lea(r11, ptr[rax + r11 * 2]);
+        c.add(r12, 16);
+        c.dec(r14);
+        c.jnz(again);
+    });
+    EXPECT_EQ(counts_["rdtsc"] + counts_["rdtscp"], 0U);
+}
+
+TEST_F(TranslatedRegisters, TimeIsReadInNarrowCode) {
+    prepare_ = [](TestCpu& cpu) { cpu.cpu->system.tsc_offset = 0x1234'5678'9ABC'DEF0; };
+    run(
+        [](CodeGenerator& c) {
+            c.add(eax, ebx);
+            c.rdtscp();
+            c.adc(esi, eax);
+            c.rdtsc();
+            c.lea(edi, ptr[rdx + rcx * 2]);
+        },
+        testing::Mode::protected32);
+    EXPECT_EQ(counts_["rdtsc"] + counts_["rdtscp"], 0U);
+}
+
+// Programs read it unless CR4.TSD is set; kernels do.
+TEST_F(TranslatedRegisters, TimeIsRefused) {
+    for (const bool refused : {false, true}) {
+        prepare_ = [refused](TestCpu& cpu) {
+            constexpr std::uint64_t program_at = 0x3'1000, task_at = 0x3'2000;
+            cpu.cpu->system.tr.base = task_at;
+            cpu.cpu->system.tr.limit = 0x67;
+            cpu.write<std::uint64_t>(task_at + 4, TestCpu::stack_top - 0x100); // rSP of level 0
+            cpu.cpu->system.efer |= x86::efer::sce;
+            cpu.cpu->system.star = 0x0023'0008'0000'0000;
+            cpu.cpu->system.cr4 |= refused ? x86::cr4::tsd : 0;
+            cpu.cpu->mode_changed();
+            CodeGenerator program;
+            program.inc(rsi);
+            program.rdtsc();
+            program.rdtscp();
+            program.inc(rdi);
+            program.hlt();
+            cpu.write_bytes(program_at, std::span(program.getCode(), program.getSize()));
+        };
+        (*this)[x86::rcx] = 0x3'1000;
+        (*this)[x86::r11] = x86::flag::fixed;
+        run([](CodeGenerator& c) {
+            c.mov(rbx, rcx);
+            c.rdtscp();
+            c.add(rbp, rdx);
+            c.mov(rcx, rbx);
+            c.db(0x48), c.db(0x0F), c.db(0x07); // sysretq
+        });
+        EXPECT_EQ(counts_["rdtsc"], refused ? 1U : 0U);
+    }
+}
+
 TEST_F(TranslatedRegisters, DirectionIsSet) {
     (*this)[x86::rsi] = (*this)[x86::rdi] = 0x11'0000;
     run([](CodeGenerator& c) {

@@ -50,7 +50,8 @@ protected:
         reference.cpu->set_state(state);
         const auto memory = memory::GuestMemory::create(TestCpu::ram_size).value();
         std::ranges::copy(ram(*reference.memory), ram(*memory).begin());
-        const Clock clock;
+        reference.clock.pause();
+        const Clock clock(reference.clock.now()); // stands still, too
         testing::FakeBus bus;
         auto engine = create_eager_engine(*memory, clock).value();
         const auto vcpu = engine->create_vcpu({.model = &reference.cpu->model()}, bus).value();

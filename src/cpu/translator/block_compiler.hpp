@@ -142,11 +142,12 @@ private:
     [[nodiscard]] bool processor_register(const Decoded& decoded);
     [[nodiscard]] bool read_selector(const Decoded& decoded);
     [[nodiscard]] bool read_control_register(const Decoded& decoded);
-    void check_bases_usable();
+    void interpret_unless_zero(int state);
     [[nodiscard]] bool read_base(const Decoded& decoded, unsigned segment);
     [[nodiscard]] bool write_base(const Decoded& decoded, unsigned segment);
     void set_direction(bool down);
-    void load_from_state(const ZydisDecodedOperand& to, int state);
+    [[nodiscard]] bool read_time_stamp(bool with_id);
+    void load_from_state(unsigned guest, unsigned bits, int state);
 
     // ---- instructions are counted (counting.cpp) ----
     void look_at_time();

@@ -94,6 +94,7 @@ struct NativeState {
     std::array<std::uint32_t, 2> limited{}; // FS, GS: 1 if 32-bit code must not access all by it
     std::uint32_t vectors_in_memory = 1;    // 0: the host's vector registers hold the guest's
     std::uint32_t vectors_unusable = 0;     // SIMD exceptions are unmasked: the interpreter's work
+    std::uint32_t time_stamp_refused = 0;   // RDTSC to programs: CR4.TSD is set
     std::uint32_t bases_unusable = 0;       // RDFSBASE and its kin are: CR4.FSGSBASE is clear
     std::uint32_t flags = 0;                // AH as of LAHF, AL: OF
     std::uint32_t borrowed = 0;             // a byte: the flag that checks have borrowed

@@ -115,6 +115,7 @@ template <class Range, class Value>
 }
 
 // Host registers by number.
-inline constexpr unsigned host_rcx = 1, host_rsp = 4, host_r14 = 14, host_r15 = 15;
+inline constexpr unsigned host_rax = 0, host_rcx = 1, host_rdx = 2, host_rsp = 4, host_r14 = 14,
+                          host_r15 = 15;
 
 } // namespace strata::cpu::translator

@@ -57,6 +57,8 @@ StateLayout::StateLayout(Frame& frame) {
     vectors_in_memory = at(native.vectors_in_memory);
     vectors_unusable = at(native.vectors_unusable);
     bases_unusable = at(native.bases_unusable);
+    time_stamp_refused = at(native.time_stamp_refused);
+    tsc_aux = at(cpu.system.tsc_aux);
     flags = at(native.flags);
     borrowed = at(native.borrowed);
     minus_one = at(native.minus_one);

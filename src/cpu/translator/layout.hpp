@@ -71,7 +71,8 @@ struct StateLayout {
     int other_flags, kernel_gs_base, data_view, data_tlb;
     int all_but_if, all_but_df, all_but_interrupt, arithmetic_flags, upper_half, bit_masks;
     int host_rsp, entry, resume, exit_link, target, operand, index_mask, page_mask, jump_mask;
-    int vectors_in_memory, vectors_unusable, bases_unusable, flags, borrowed, minus_one, minus_two;
+    int vectors_in_memory, vectors_unusable, bases_unusable, time_stamp_refused, tsc_aux, flags, borrowed,
+        minus_one, minus_two;
     int cpl, user_mode, code_segment, lstar; // user_mode: CodeMode::user
     int fast_calls, fast_returns, fast_kept_flags, fast_supervisor, fast_user, fast_other_flags,
         fast_upper_half;

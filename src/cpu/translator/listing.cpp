@@ -20,6 +20,8 @@ std::uint64_t nothing(interpreter::Cpu*, const Site*) { return 0; }
 
 std::uint64_t no_region(interpreter::Cpu*, std::uint64_t) { return 0; }
 
+std::uint64_t no_time(interpreter::Cpu*) { return 0; }
+
 // Disassembles host code with names instead of addresses.
 class Disassembly {
 public:
@@ -33,6 +35,7 @@ public:
             stubs_[stubs.strings.store[element]] = fmt::format("store_string{}", 8U << element);
             stubs_[stubs.strings.move[element]] = fmt::format("move_string{}", 8U << element);
         }
+        stubs_[stubs.time_stamp] = "time_stamp";
         stubs_[stubs.load_vectors] = "load_vectors";
         ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
         ZydisFormatterInit(&formatter_, ZYDIS_FORMATTER_STYLE_INTEL);
@@ -136,7 +139,7 @@ Listing::Listing(const x86::Model& model, const x86::Model& host)
       frame_(new Frame(shared_, VcpuConfig{.model = &model_}, *bus_)), layout_(*frame_), decoder_(model_),
       host_code_(std::size_t{1} << 20) {
     Assembler assembler(layout_, host_code_.data(), host_code_.size());
-    stubs_ = emit_stubs(assembler, {nothing, no_region, no_region});
+    stubs_ = emit_stubs(assembler, {nothing, no_region, no_region, no_time});
     stubs_size_ = (assembler.getSize() + 15) / 16 * 16;
 }
 

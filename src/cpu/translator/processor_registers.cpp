@@ -1,5 +1,5 @@
 // Instructions on what is neither memory nor a general register: selectors, the bases of FS and GS, control
-// registers, the direction flag. What faults the interpreter does.
+// registers, the time-stamp counter, the direction flag. What faults the interpreter does.
 #include "cpu/translator/block_compiler.hpp"
 
 namespace strata::cpu::translator {
@@ -21,18 +21,19 @@ bool BlockCompiler::processor_register(const Decoded& decoded) {
     case ZYDIS_MNEMONIC_RDGSBASE: return read_base(decoded, x86::gs);
     case ZYDIS_MNEMONIC_WRFSBASE: return write_base(decoded, x86::fs);
     case ZYDIS_MNEMONIC_WRGSBASE: return write_base(decoded, x86::gs);
+    case ZYDIS_MNEMONIC_RDTSC: return read_time_stamp(false);
+    case ZYDIS_MNEMONIC_RDTSCP: return read_time_stamp(true);
     case ZYDIS_MNEMONIC_CLD:
     case ZYDIS_MNEMONIC_STD: set_direction(decoded.info.mnemonic == ZYDIS_MNEMONIC_STD); return true;
     default: return false;
     }
 }
 
-// Of the processor's state, as much as the guest's register `to` takes; `narrow`: 32 bits at most.
-void BlockCompiler::load_from_state(const ZydisDecodedOperand& to, int state) {
-    const unsigned guest = number_of(to.reg.value);
+// 32 or 64 bits of the processor's state to a guest register.
+void BlockCompiler::load_from_state(unsigned guest, unsigned bits, int state) {
     const auto host = a.host_register(guest);
     const Reg64 whole = host ? Reg64(static_cast<int>(*host)) : a.r15;
-    if (to.size == 64) {
+    if (bits == 64) {
         a.mov(whole, a.state(state));
     } else {
         a.mov(whole.cvt32(), a.state32(state));
@@ -81,30 +82,34 @@ bool BlockCompiler::read_control_register(const Decoded& decoded) {
     if (native_.user || !is_class(from, ZYDIS_REGCLASS_CONTROL)) {
         return false;
     }
+    int state = 0;
     switch (from.reg.value) { // CR8 is the platform's
-    case ZYDIS_REGISTER_CR0: load_from_state(to, layout.cr0); return true;
-    case ZYDIS_REGISTER_CR2: load_from_state(to, layout.cr2); return true;
-    case ZYDIS_REGISTER_CR3: load_from_state(to, layout.cr3); return true;
-    case ZYDIS_REGISTER_CR4: load_from_state(to, layout.cr4); return true;
+    case ZYDIS_REGISTER_CR0: state = layout.cr0; break;
+    case ZYDIS_REGISTER_CR2: state = layout.cr2; break;
+    case ZYDIS_REGISTER_CR3: state = layout.cr3; break;
+    case ZYDIS_REGISTER_CR4: state = layout.cr4; break;
     default: return false;
     }
+    load_from_state(number_of(to.reg.value), to.size, state);
+    return true;
 }
 
-// Uses rCX.
-void BlockCompiler::check_bases_usable() {
-    Label usable;
-    a.mov(a.ecx, a.state32(layout.bases_unusable));
-    a.jrcxz(usable);
+// By 32 bits of the processor's state. Uses rCX.
+void BlockCompiler::interpret_unless_zero(int state) {
+    Label zero;
+    a.mov(a.ecx, a.state32(state));
+    a.jrcxz(zero);
     a.jmp(slow_path(), Assembler::T_NEAR);
-    a.L(usable);
+    a.L(zero);
 }
 
 bool BlockCompiler::read_base(const Decoded& decoded, unsigned segment) {
     if (native_.narrow) {
         return false;
     }
-    check_bases_usable();
-    load_from_state(decoded.operands[0], layout.segment_base(segment));
+    const ZydisDecodedOperand& to = decoded.operands[0];
+    interpret_unless_zero(layout.bases_unusable);
+    load_from_state(number_of(to.reg.value), to.size, layout.segment_base(segment));
     return true;
 }
 
@@ -113,7 +118,7 @@ bool BlockCompiler::write_base(const Decoded& decoded, unsigned segment) {
         return false;
     }
     const ZydisDecodedOperand& from = decoded.operands[0];
-    check_bases_usable();
+    interpret_unless_zero(layout.bases_unusable);
     const Reg64 base = a.guest(number_of(from.reg.value), a.r14);
     if (base == a.r14) {
         in_r14_ = 0;
@@ -133,6 +138,22 @@ bool BlockCompiler::write_base(const Decoded& decoded, unsigned segment) {
     a.jmp(slow_path(), Assembler::T_NEAR);
     a.L(canonical);
     a.mov(a.state(layout.segment_base(segment)), base);
+    return true;
+}
+
+// Time that is made of instructions is the interpreter's.
+bool BlockCompiler::read_time_stamp(bool with_id) {
+    if (layout.remaining) {
+        return false;
+    }
+    if (native_.user) {
+        interpret_unless_zero(layout.time_stamp_refused);
+    }
+    a.call(stubs_.time_stamp);
+    vectors_loaded_ = false;
+    if (with_id) {
+        load_from_state(x86::rcx, 32, layout.tsc_aux);
+    }
     return true;
 }
 

@@ -21,6 +21,8 @@ StateNames::StateNames(const StateLayout& layout) : layout_(layout) {
     names_[layout.cr2] = "cr2";
     names_[layout.cr3] = "cr3";
     names_[layout.cr4] = "cr4";
+    names_[layout.tsc_aux] = "tsc_aux";
+    names_[layout.time_stamp_refused] = "time_stamp_refused";
     names_[layout.bases_unusable] = "bases_unusable";
     names_[layout.all_but_df] = "all_but_df";
     names_[layout.pending_signals] = "signals";

@@ -45,6 +45,8 @@ public:
         emit_grow_region();
         stubs.walk_region = begin();
         emit_walk_region();
+        stubs.time_stamp = begin();
+        emit_time_stamp();
         const FastCallExits exits{stubs.interpret, stubs.leave};
         emit_fast_calls(a, exits, stubs);
         stubs.interrupt_return = emit_interrupt_return(a, exits);
@@ -331,6 +333,38 @@ private:
         call_for_region(services_.walk_region);
         a.mov(a.rcx, a.r14);
         a.jmp(a.state(layout.resume));
+    }
+
+    // C++ keeps what it has to keep; the others are put away, whatever the trace has in them.
+    void emit_time_stamp() {
+        constexpr std::array put_away{3, 6, 7, 8, 9, 10, 11}; // rBX, rSI, rDI, R8 to R11
+        const auto place = [&](int reg) { return a.state(layout.kept + reg * 8); };
+        a.lea(a.rsp, a.ptr[a.rsp + 8]); // the host's signals leave alone what is just below
+        for (const int reg : put_away) {
+            a.mov(place(reg), Reg64(reg));
+        }
+        a.lahf();
+        a.seto(a.al);
+        a.mov(place(0), a.rax);
+        save_vectors();
+        a.mov(a.rbx, a.rsp);
+        a.mov(a.rdi, a.rsp);
+        a.mov(a.rsp, a.state(layout.host_rsp));
+        a.mov(a.rax, reinterpret_cast<std::uintptr_t>(services_.time_stamp));
+        a.call(a.rax);
+        a.mov(a.rsp, a.rbx);
+        a.mov(a.rcx, a.rax);
+        a.mov(a.rax, place(0));
+        a.add(a.al, 127); // OF
+        a.sahf();
+        a.mov(a.eax, a.ecx);
+        a.rorx(a.rdx, a.rcx, 32);
+        a.mov(a.edx, a.edx);
+        for (const int reg : put_away) {
+            a.mov(Reg64(reg), place(reg));
+        }
+        a.lea(a.rsp, a.ptr[a.rsp - 8]);
+        a.ret();
     }
 
     Assembler& a;

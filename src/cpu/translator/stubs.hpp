@@ -30,6 +30,10 @@ struct Stubs {
                stub == system_return || stub == interrupt_return || strings.contain(stub);
     }
 
+    // Called: rDX and rAX become what RDTSC gives. Uses rCX, changes no flags; the vector registers may be in
+    // memory then.
+    const std::uint8_t* time_stamp = nullptr;
+
     // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction. Where
     // instructions are counted, R15 = minus those of the trace that come before it.
     const std::uint8_t* load_vectors = nullptr;
@@ -53,6 +57,7 @@ struct Services {
     // Of the region by its number.
     std::uint64_t (*grow_region)(interpreter::Cpu*, std::uint64_t); // returns the addend
     std::uint64_t (*walk_region)(interpreter::Cpu*, std::uint64_t); // returns 0 if it holds the access
+    std::uint64_t (*time_stamp)(interpreter::Cpu*);
 };
 
 inline constexpr std::uint64_t go_on_behind = 0, leave_translated_code = 1;

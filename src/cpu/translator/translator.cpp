@@ -51,7 +51,7 @@ void patch(std::uint8_t* at, const std::uint8_t* target) {
 Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy, TraceStore* store)
     : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)), policy_(policy), store_(store) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
-    stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region});
+    stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region, time_stamp});
     code_.take(assembler.getSize());
     code_.keep();
     models_ = fingerprint(cpu_.model(), host_model(), stubs_);
@@ -182,6 +182,8 @@ void Translator::look_at_misses(RegionUse& use, std::uint64_t linear) {
         scattered_.insert(use.rip);
     }
 }
+
+std::uint64_t Translator::time_stamp(Cpu* cpu) { return cpu->tsc(); }
 
 // Looks ahead of the accesses without a trace in the guest: only what was accessed before is filled in.
 std::uint64_t Translator::walk_region(Cpu* cpu, std::uint64_t number) {

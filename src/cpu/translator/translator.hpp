@@ -55,6 +55,7 @@ private:
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
     static std::uint64_t grow_region(interpreter::Cpu* cpu, std::uint64_t number);
     static std::uint64_t walk_region(interpreter::Cpu* cpu, std::uint64_t number);
+    static std::uint64_t time_stamp(interpreter::Cpu* cpu);
     void look_at_misses(RegionUse& use, std::uint64_t linear);
     [[nodiscard]] std::uint64_t next_target();
     [[nodiscard]] bool goes_on();
