@@ -145,6 +145,24 @@ TEST_F(HostCheck, FindsAWiderAccess) {
               std::string::npos);
 }
 
+TEST_F(HostCheck, FindsTenBytesForEight) {
+    const Bytes store{0xDD, 0x1F}; // fstp qword [rdi] becomes fstp tword [rdi]
+    EXPECT_NE(escape(store, {0x42, 0xDD, 0x1C, 0x37}, {0x42, 0xDB, 0x3C, 0x37}).find(uncovered),
+              std::string::npos);
+}
+
+// What would unmask the host's exceptions.
+TEST_F(HostCheck, FindsAControlWordOfTheGuests) {
+    const Bytes load{0xD9, 0x2B};             // fldcw [rbx]
+    const Bytes from_table{0xD9, 0xAC, 0xCC}; // fldcw [rsp+rcx*8+..]
+    EXPECT_NE(escape(load, from_table, {0xD9, 0xAC, 0xDC}).find("not limited"), std::string::npos); // rbx
+    EXPECT_NE(escape(load, from_table, {0xDD, 0xA4, 0xCC}).find("loads a unit's state"), std::string::npos);
+    // The word in memory itself.
+    const Bytes add{0xD8, 0x03}; // fadd dword [rbx]
+    EXPECT_NE(escape(add, {0x42, 0xD8, 0x04, 0x33}, {0x42, 0xD9, 0x2C, 0x33}).find("unknown origin"),
+              std::string::npos);
+}
+
 TEST_F(HostCheck, FindsAWriteWhereReadsWereChecked) {
     const Bytes load{0x8B, 0x07}; // mov eax, [rdi]
     EXPECT_NE(escape(load, {0x42, 0x8B, 0x04, 0x37}, {0x42, 0x89, 0x04, 0x37}).find(uncovered),

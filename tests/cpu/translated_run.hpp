@@ -8,11 +8,13 @@
 #include "cpu_fixture.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <gtest/gtest.h>
 #include <map>
 #include <random>
 #include <string>
+#include <thread>
 #include <xbyak/xbyak.h>
 
 namespace strata::cpu::translator {
@@ -58,18 +60,50 @@ protected:
         vcpu->set_state(state);
 
         EXPECT_EQ(reference.resume(), Exit::halt);
-        EXPECT_EQ(vcpu->run(), Exit::halt);
+        if (disturbed_) {
+            run_disturbed(*vcpu);
+        } else {
+            EXPECT_EQ(vcpu->run(), Exit::halt);
+        }
         const x86::State expected = reference.cpu->state(), actual = vcpu->state();
         EXPECT_EQ(actual.rip, expected.rip);
         EXPECT_EQ(actual.rflags, expected.rflags);
         EXPECT_EQ(actual.gpr, expected.gpr);
         EXPECT_EQ(actual.system.cr2, expected.system.cr2);
         EXPECT_TRUE(actual.system.segments == expected.system.segments);
+        expect_same(actual.fp, expected.fp);
         EXPECT_TRUE(std::ranges::equal(ram(*memory), ram(*reference.memory)));
         EXPECT_EQ(bus.mmio_writes, reference.bus.mmio_writes);
         for (const auto& [name, count] : exits(*vcpu)) {
             counts_[std::string(name)] = count;
         }
+    }
+
+    // While signals come all the time.
+    static void run_disturbed(Vcpu& vcpu) {
+        const std::jthread other([&vcpu](const std::stop_token& stop) {
+            while (!stop.stop_requested()) {
+                vcpu.signals().set(Signals::leave);
+                std::this_thread::sleep_for(std::chrono::microseconds(20));
+            }
+        });
+        Exit exit = Exit::requested;
+        while (exit == Exit::requested) {
+            exit = vcpu.run();
+        }
+        EXPECT_EQ(exit, Exit::halt);
+    }
+
+    static void expect_same(const x86::FpState& actual, const x86::FpState& expected) {
+        EXPECT_EQ(actual.fcw, expected.fcw);
+        EXPECT_EQ(actual.fsw, expected.fsw);
+        EXPECT_EQ(actual.abridged_tag, expected.abridged_tag);
+        EXPECT_EQ(actual.fop, expected.fop);
+        EXPECT_EQ(actual.fip, expected.fip);
+        EXPECT_EQ(actual.fdp, expected.fdp);
+        EXPECT_EQ(actual.fcs, expected.fcs);
+        EXPECT_EQ(actual.fds, expected.fds);
+        EXPECT_TRUE(actual == expected) << "registers";
     }
 
     [[nodiscard]] static std::span<std::byte> ram(memory::GuestMemory& memory) {
@@ -80,6 +114,7 @@ protected:
 
     std::function<void(TestCpu&)> prepare_;       // memory, before it runs
     std::map<std::string, std::uint64_t> counts_; // of the last run, as `strata inspect --engine` names them
+    bool disturbed_ = false;                      // by signals
     bool own_stack_ = false;                      // else rSP is at the fixture's stack
     std::mt19937_64 random_{7};
     std::array<std::uint64_t, 16> registers_{};

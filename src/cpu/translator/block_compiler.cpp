@@ -31,7 +31,9 @@ void BlockCompiler::compile(const Trace& trace) {
     a.use(map_);
     enter_map();
     a.L(head_);
-    if (vectors_at_start(trace)) {
+    vectors_at_head_ = at_start(trace, &BlockCompiler::wants_vectors);
+    x87_at_head_ = at_start(trace, &BlockCompiler::wants_x87);
+    if (vectors_at_head_) {
         need_vectors();
     }
     a.L(head_with_vectors_);
@@ -39,6 +41,10 @@ void BlockCompiler::compile(const Trace& trace) {
     if (trace.second_page_id() != 0) {
         look_at_second_page(trace.second_page_id());
     }
+    if (x87_at_head_) {
+        need_x87();
+    }
+    a.L(head_with_all_);
     look_at_time();
     if (vectors_loaded_ && !map_.exchanges().empty()) {
         later([this] {
@@ -74,6 +80,7 @@ void BlockCompiler::instruction(const TraceInstruction& instruction) {
     if (effects.needs.has(borrowed_)) {
         return_flag();
     }
+    settle_record_for(instruction);
     translate(instruction);
     if (effects.overwrites.has(borrowed_)) {
         borrowed_ = Borrowed::nothing;
@@ -100,7 +107,7 @@ void BlockCompiler::translate(const TraceInstruction& instruction) {
     const Decoded& decoded = instruction.decoded;
     if (does_nothing(decoded.info) || control_transfer(decoded) || stack_instruction(decoded) ||
         system_instruction(decoded) || bit_string(decoded) || exchange_pair(decoded) ||
-        processor_register(decoded)) {
+        processor_register(decoded) || x87_instruction(decoded)) {
         return;
     }
     if (decoded.info.mnemonic == ZYDIS_MNEMONIC_LEA && decoded.info.address_width == word() * 8) {
@@ -111,12 +118,13 @@ void BlockCompiler::translate(const TraceInstruction& instruction) {
 }
 
 void BlockCompiler::interpret(const std::uint8_t* stub) {
+    settle_record();
     return_flag();
     leave_map();
     a.address(a.r14, Relocation::Kind::site, site_);
     a.call(stub);
     enter_map();
-    vectors_loaded_ = false;
+    vectors_loaded_ = x87_loaded_ = false;
     std::ranges::fill(shared_, Checked{});
     in_r14_ = 0;
 }
@@ -126,12 +134,19 @@ Label& BlockCompiler::slow_path() {
         slow_ = &late_.make<Label>();
         resume_ = &late_.make<Resumption>();
         later([this, site = site_, slow = slow_, resume = resume_, vectors = vectors_loaded_,
-               borrowed = borrowed_] {
+               x87 = x87_loaded_, borrowed = borrowed_, record = record_] {
             a.L(*slow);
             emit_return_flag(borrowed, false);
+            emit_record(record);
             leave_map();
             a.address(a.r14, Relocation::Kind::site, site);
-            a.call(vectors ? stubs_.interpret_with_vectors : stubs_.interpret);
+            a.call(vectors && !x87 ? stubs_.interpret_with_vectors : stubs_.interpret);
+            if (x87) {
+                call_loader(stubs_.load_x87, site->next_rip, site->before + std::size_t{1});
+            }
+            if (vectors && x87) {
+                call_loader(stubs_.load_vectors, site->next_rip, site->before + std::size_t{1});
+            }
             enter_map();
             if (resume->in_r14 != 0) {
                 a.mov(a.r14, a.state(resume->in_r14));
@@ -212,15 +227,15 @@ void BlockCompiler::leave_map() {
     }
 }
 
-// ---- vectors ----
+// ---- the host's units ----
 
 // A loop looks once, in front of it.
-bool BlockCompiler::vectors_at_start(const Trace& trace) const {
+bool BlockCompiler::at_start(const Trace& trace, bool (BlockCompiler::*wants)(const Decoded&) const) const {
     for (const TraceInstruction& instruction : trace.instructions()) {
         if (!instruction.known || (!trace.loops() && instruction.decoded.jump_condition())) {
             return false;
         }
-        if (wants_vectors(instruction.decoded)) {
+        if ((this->*wants)(instruction.decoded)) {
             return true;
         }
     }
@@ -229,23 +244,39 @@ bool BlockCompiler::vectors_at_start(const Trace& trace) const {
 
 void BlockCompiler::need_vectors() {
     native_.uses_vectors = true;
-    if (vectors_loaded_) {
-        return;
+    if (!vectors_loaded_) {
+        load_unit(layout.vectors_in_memory, stubs_.load_vectors);
+        vectors_loaded_ = true;
     }
+}
+
+void BlockCompiler::load_unit(int elsewhere, const std::uint8_t* stub) {
+    settle_record();
     return_flag(); // it may leave
     Label loaded;
-    a.mov(a.ecx, a.state32(layout.vectors_in_memory));
+    a.mov(a.ecx, a.state32(elsewhere));
     a.jrcxz(loaded);
-    leave_map();
-    a.linear(a.r14, rip());
-    if (layout.remaining) {
-        a.mov(a.r15, -static_cast<std::int64_t>(native_.sites.empty() ? 0 : index()));
-    }
-    a.call(stubs_.load_vectors);
-    enter_map();
-    in_r14_ = 0;
+    Label *const load = &late_.make<Label>(), *const back = &late_.make<Label>();
+    a.jmp(*load, Assembler::T_NEAR);
     a.L(loaded);
-    vectors_loaded_ = true;
+    a.L(*back);
+    in_r14_ = 0;
+    later([this, stub, load, back, rip = rip(), executed = native_.sites.empty() ? 0 : index()] {
+        a.L(*load);
+        leave_map();
+        call_loader(stub, rip, executed);
+        enter_map();
+        a.jmp(*back, Assembler::T_NEAR);
+    });
+}
+
+// In front of the instruction at `rip`.
+void BlockCompiler::call_loader(const std::uint8_t* stub, std::uint64_t rip, std::size_t executed) {
+    a.linear(a.r14, rip);
+    if (layout.remaining) {
+        a.mov(a.r15, -static_cast<std::int64_t>(executed));
+    }
+    a.call(stub);
 }
 
 } // namespace strata::cpu::translator

@@ -2,7 +2,7 @@
 // through the instructions, rewrite.cpp copies one with other operands, bit_strings.cpp has
 // what that can't, data_access.cpp finds memory, control_flow.cpp leads on, path_flow.cpp along paths,
 // stack_instructions.cpp has PUSH and POP, processor_registers.cpp what is neither memory nor a general
-// register, system_instructions.cpp is for kernels.
+// register, x87_instructions.cpp the x87 unit's, system_instructions.cpp is for kernels.
 #pragma once
 
 #include "cpu/interpreter/code_mode.hpp"
@@ -160,9 +160,34 @@ private:
     void enter_map();
     void leave_map();
 
-    // ---- vectors ----
+    // ---- the host's units, loaded with the guest's registers ----
     void need_vectors();
-    [[nodiscard]] bool vectors_at_start(const Trace& trace) const;
+    void need_x87();
+    // Calls the stub, which may leave, unless that word of the state is 0.
+    void load_unit(int elsewhere, const std::uint8_t* stub);
+    void call_loader(const std::uint8_t* stub, std::uint64_t rip, std::size_t executed);
+    // Whether that is wanted whatever way the trace takes.
+    [[nodiscard]] bool at_start(const Trace& trace, bool (BlockCompiler::*wants)(const Decoded&) const) const;
+
+    // ---- x87 (x87_instructions.cpp) ----
+    // The last instructions that FIP, FOP and FDP tell of, as far as that is not stored yet.
+    struct X87Record {
+        static constexpr int no_operand = -1;
+        const Site* last = nullptr;
+        EffectiveAddress operand;
+        int segment = no_operand; // of the operand
+
+        [[nodiscard]] bool is_settled() const { return last == nullptr && segment == no_operand; }
+    };
+
+    [[nodiscard]] bool x87_instruction(const Decoded& decoded);
+    [[nodiscard]] bool wants_x87(const Decoded& decoded) const;
+    void escape(const Decoded& decoded);
+    void escape(const Decoded& decoded, const Xbyak::RegExp& host);
+    void load_control_word(const Xbyak::RegExp& host);
+    void settle_record();
+    void settle_record_for(const TraceInstruction& instruction);
+    void emit_record(const X87Record& record);
 
     // ---- leading on (control_flow.cpp) ----
     std::uint8_t* compare_page(std::uint64_t linear, std::uint32_t id, Label& same);
@@ -171,6 +196,7 @@ private:
     [[nodiscard]] bool goes_round(std::uint64_t target) const;
     void jump_to(std::uint64_t target);
     void go_round();
+    [[nodiscard]] Label& head();
     void end_jump(std::uint64_t target);
     void conditional_jump(unsigned condition, std::uint64_t taken);
     void leave_if(unsigned condition, std::uint64_t taken);
@@ -233,7 +259,8 @@ private:
     std::span<const TraceInstruction> rest_; // from the current instruction on
     Site* site_ = nullptr;                   // the current instruction's
     bool ended_ = false;                     // nothing can follow
-    bool vectors_loaded_ = false;
+    bool vectors_loaded_ = false, x87_loaded_ = false;
+    X87Record record_;
     Borrowed borrowed_ = Borrowed::nothing; // its value is in NativeState::borrowed
     Sharing sharing_;
     std::vector<Checked> shared_;             // of the groups of sharing_
@@ -248,7 +275,9 @@ private:
     bool repeats_ = false;                        // some rounds
     std::size_t pointers_ = 0;                    // how many are kept
     int in_r14_ = 0; // what of the state R14 holds: an addend or a pointer; 0: neither
-    Label head_, head_with_vectors_;
+    // Where a round begins, by what is loaded.
+    Label head_, head_with_vectors_, head_with_all_;
+    bool vectors_at_head_ = false, x87_at_head_ = false; // of the last one
     LateCode late_;
 
     // Where translated code goes on behind the slow path, and what R14 holds there.

@@ -126,6 +126,7 @@ std::optional<CompiledTrace> CompiledTrace::of(const TraceKey& key, std::size_t 
                   .start = offset(native.start),
                   .start_with_vectors = offset(native.start_with_vectors),
                   .uses_vectors = flag(native.uses_vectors),
+                  .uses_x87 = flag(native.uses_x87),
                   .unused = {}};
     for (const TraceInstruction& instruction : instructions.first(header.round)) {
         header.guest += instruction.insn.length;

@@ -60,8 +60,8 @@ public:
         std::uint32_t round; // Trace::round()
         std::uint32_t start,
             start_with_vectors; // NativeBlock's, in the host's code, which begins with `entry`
-        std::uint8_t uses_vectors;
-        std::array<std::uint8_t, 7> unused;
+        std::uint8_t uses_vectors, uses_x87;
+        std::array<std::uint8_t, 6> unused;
     };
 
     // What was compiled, where it lies.

@@ -133,6 +133,7 @@ void BlockCompiler::jump_to(std::uint64_t target) {
 // Signals were looked for, if it leads back.
 void BlockCompiler::end_jump(std::uint64_t target) {
     ended_ = true;
+    settle_record();
     return_flag();
     if (goes_round(target)) {
         go_round();
@@ -143,7 +144,12 @@ void BlockCompiler::end_jump(std::uint64_t target) {
 
 void BlockCompiler::go_round() {
     count(executed());
-    a.jmp(vectors_loaded_ ? head_with_vectors_ : head_, Assembler::T_NEAR);
+    a.jmp(head(), Assembler::T_NEAR);
+}
+
+Label& BlockCompiler::head() {
+    const bool vectors = vectors_loaded_ || !vectors_at_head_, x87 = x87_loaded_ || !x87_at_head_;
+    return !vectors ? head_ : x87 ? head_with_all_ : head_with_vectors_;
 }
 
 namespace {
@@ -164,6 +170,7 @@ void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
         poll_now();
     }
     if (goes_round(taken)) {
+        settle_record();
         return_flag();
         if (layout.remaining) {
             Label done;
@@ -171,7 +178,7 @@ void BlockCompiler::conditional_jump(unsigned condition, std::uint64_t taken) {
             go_round();
             a.L(done);
         } else {
-            a.jump_if(condition, vectors_loaded_ ? head_with_vectors_ : head_, Assembler::T_NEAR);
+            a.jump_if(condition, head(), Assembler::T_NEAR);
         }
     } else {
         leave_if(condition, taken);
@@ -185,7 +192,7 @@ void BlockCompiler::leave_if(unsigned condition, std::uint64_t taken) {
     Label* const label = &late_.make<Label>();
     a.jump_if(condition, *label, Assembler::T_NEAR);
     if (same_page(taken, native_.linear) && borrowed_ == Borrowed::nothing && map_.exchanges().empty() &&
-        !layout.remaining) {
+        record_.is_settled() && !layout.remaining) {
         Link& link = make_link(taken);
         link.jump = a.here() - 4;
         later([this, &link, label] {
@@ -195,9 +202,11 @@ void BlockCompiler::leave_if(unsigned condition, std::uint64_t taken) {
         });
         return;
     }
-    later([this, taken, label, borrowed = borrowed_, vectors = vectors_loaded_, executed = executed()] {
+    later([this, taken, label, borrowed = borrowed_, vectors = vectors_loaded_, executed = executed(),
+           record = record_] {
         a.L(*label);
         emit_return_flag(borrowed, false);
+        emit_record(record);
         vectors_loaded_ = vectors;
         emit_link(taken, executed);
     });
@@ -230,17 +239,20 @@ void BlockCompiler::poll_now() {
     a.L(*back);
     Link& link = make_link(rip());
     link.polls = true;
-    later([this, &link, out, back, borrowed = borrowed_, before = index()] {
-        Label none;
+    later([this, &link, out, back, borrowed = borrowed_, before = index(), record = record_] {
+        Label none, wanted;
         a.L(*out);
         a.pext(a.ecx, a.ecx, a.state32(layout.wanted_signals));
         a.jrcxz(none);
+        a.jmp(wanted);
+        a.L(none);
+        a.jmp(*back, Assembler::T_NEAR);
+        a.L(wanted);
         emit_return_flag(borrowed, false);
+        emit_record(record);
         count(before);
         leave_map();
         exit_by(link);
-        a.L(none);
-        a.jmp(*back, Assembler::T_NEAR);
     });
 }
 

@@ -141,10 +141,16 @@ RegExp BlockCompiler::look_up(const EffectiveAddress& address, unsigned size, Ac
         // The interpreter's share would be this access alone: another translation takes them one by one.
         Link& link = make_link(rip());
         link.plain = true;
-        const auto failed = [this, &link, before = index()](Label& hit) {
+        const auto failed = [this, &link, before = index(), record = record_](Label& hit) {
             a.call(stubs_.walk_region);
             a.jrcxz(hit);
-            emit_link_here(link, before);
+            Label* const away = &late_.make<Label>();
+            a.jmp(*away, Assembler::T_NEAR);
+            later([this, &link, before, record, away] {
+                a.L(*away);
+                emit_record(record);
+                emit_link_here(link, before);
+            });
         };
         check_region(address, distance(shared.offset, group.lowest), *use, failed);
         shared_[shared.group] = {.use = use};
@@ -280,9 +286,10 @@ RegExp BlockCompiler::check_in_tlb(const EffectiveAddress& address, const Shared
     a.L(hit);
     Link& link = make_link(rip());
     link.plain = true;
-    later([this, &link, other, borrowed = borrowed_, before = index()] {
+    later([this, &link, other, borrowed = borrowed_, before = index(), record = record_] {
         a.L(*other);
         emit_return_flag(borrowed, false);
+        emit_record(record);
         emit_link_here(link, before);
     });
     a.mov(a.r14, a.qword[a.rsp + a.r14 * 8 + layout.addends(view_)]);

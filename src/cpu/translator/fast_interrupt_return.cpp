@@ -25,6 +25,8 @@ public:
         Label kernel, kernel_without_stack, stack_is_null, slow;
         put_flags_away();
         a.mov(below(layout.kept), a.r14);
+        a.cmp(below(layout.x87_last), 0); // CS and SS belong to its record
+        a.jne(slow, Assembler::T_NEAR);
         find_frame(slow);
         a.movzx(a.ecx, a.word[a.r15 + cs_at]);
         a.mov(a.eax, a.ecx);

@@ -24,7 +24,8 @@ public:
         Label slow, fast;
         a.mov(a.ecx, a.dword[a.rsp + layout.fast_calls + 8]); // below the return address
         a.jrcxz(slow);
-        a.jmp(fast);
+        a.mov(a.rcx, a.qword[a.rsp + layout.x87_last + 8]); // CS and SS belong to its record
+        a.jrcxz(fast);
         a.L(slow);
         a.jmp(exits_.interpret);
         a.L(fast);
@@ -50,9 +51,13 @@ public:
         constexpr std::uint64_t others = interpreter::sysret_flags & ~flag::arithmetic;
         constexpr int interrupt_alone =
             1 << std::popcount(others & (flag::if_ - 1)); // of them, as PEXT gives it
-        Label usual, nothing_waits, canonical, slow;
+        Label settled, usual, nothing_waits, canonical, slow;
         a.mov(a.ecx, a.dword[a.rsp + layout.fast_returns + 8]);
         a.jrcxz(slow);
+        a.mov(a.rcx, a.qword[a.rsp + layout.x87_last + 8]);
+        a.jrcxz(settled);
+        a.jmp(slow);
+        a.L(settled);
         a.pext(a.rcx, Reg64(guest_r11), a.qword[a.rsp + layout.fast_other_flags + 8]);
         a.lea(a.rcx, a.ptr[a.rcx - interrupt_alone]);
         a.jrcxz(usual);

@@ -7,6 +7,7 @@
 #include "cpu/translator/fast_interrupt_return.hpp"
 #include "cpu/translator/fast_system_calls.hpp"
 #include "cpu/translator/regions.hpp"
+#include "cpu/translator/x87_unit.hpp"
 
 #include <array>
 #include <cstddef>
@@ -104,6 +105,7 @@ struct NativeState {
     std::uint64_t missed = Regions::none, missed_at = 0;
     FastSystemCalls system_calls;
     FastInterruptReturns interrupt_returns;
+    X87Unit x87;
     std::array<std::uint64_t, 2> scratch{};  // of stubs
     std::array<std::uint64_t, 8> pointers{}; // host addresses of what a trace has checked
     std::array<std::uint64_t, 16> kept{};    // host registers around calls of C++ that want no guest's

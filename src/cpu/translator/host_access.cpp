@@ -89,6 +89,33 @@ void HostStep::look_at_state_access(const HostState& state, const ZydisDecodedOp
     }
 }
 
+// Of the x87 unit's control nothing but what masks all exceptions may be loaded.
+void HostStep::look_at_unit(const HostState& state) {
+    const ZydisDecodedOperand& from = operands_[0];
+    const Meaning* index = nullptr;
+    switch (info_.mnemonic) {
+    case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_FRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR64:
+    case ZYDIS_MNEMONIC_XRSTOR:
+    case ZYDIS_MNEMONIC_XRSTOR64:
+    case ZYDIS_MNEMONIC_XRSTORS:
+    case ZYDIS_MNEMONIC_XRSTORS64: throw Wrong{"loads a unit's state"};
+    case ZYDIS_MNEMONIC_FLDCW:
+        index = from.mem.base == ZYDIS_REGISTER_RSP && from.mem.index != ZYDIS_REGISTER_NONE
+                    ? meaning(state.registers[number_of(from.mem.index)])
+                    : nullptr;
+        if (index == nullptr || index->kind != Kind::index ||
+            index->a != static_cast<std::uint64_t>(code_.layout.x87_control_mask) ||
+            distance_of(state, from) != code_.layout.x87_control_words) {
+            throw Wrong{"loads a control word of unknown origin"};
+        }
+        return;
+    default: return;
+    }
+}
+
 bool HostStep::covered(const HostState& state, unsigned region, const LinearValue& linear, std::uint64_t size,
                        bool writes) const {
     const auto check = state.covered.find(region);
@@ -170,11 +197,12 @@ bool HostStep::call(HostState& state) {
         forget_scratch(state);
         return !site->leaves;
     }
-    if (!is_fill(stub) && stub != stubs.walk_region && stub != stubs.load_vectors) {
+    const bool loads = stub == stubs.load_vectors || stub == stubs.load_x87;
+    if (!is_fill(stub) && stub != stubs.walk_region && !loads) {
         throw Wrong{"calls no stub"};
     }
     forget_scratch(state);
-    if (stub != stubs.load_vectors) {
+    if (!loads) {
         const auto region = static_cast<unsigned>(*argument);
         if (!uses_.contains(region)) {
             throw Wrong{"fills a region that is none of the trace's"};

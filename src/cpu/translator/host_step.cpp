@@ -108,6 +108,7 @@ bool HostStep::step(HostState& state, const std::optional<Check>& check) {
                 look_at_access(state, operand);
             }
         }
+        look_at_unit(state);
     }
     const auto result = result_of(state);
     for (const ZydisDecodedOperand& operand : std::span(operands_).first(info_.operand_count)) {
@@ -195,7 +196,7 @@ std::optional<LinearValue> HostStep::extracted(HostState& state) {
     const std::int64_t mask = distance_of(state, operands_[2]);
     const std::uint64_t from = symbols_.number(state.registers[number_of(operands_[1].reg.value)]);
     const StateLayout& layout = code_.layout;
-    if (mask == layout.index_mask || mask == layout.jump_mask) {
+    if (mask == layout.index_mask || mask == layout.jump_mask || mask == layout.x87_control_mask) {
         return symbols_.value(Kind::index, static_cast<std::uint64_t>(mask), from);
     }
     if (mask == layout.bit_numbers(2) || mask == layout.bit_numbers(4) || mask == layout.bit_numbers(8)) {

@@ -69,6 +69,7 @@ protected:
     void look_at_access(HostState& state, const ZydisDecodedOperand& operand);
     void look_at_bit(const HostState& state);
     void look_at_state_access(const HostState& state, const ZydisDecodedOperand& operand);
+    void look_at_unit(const HostState& state);
     [[nodiscard]] bool covered(const HostState& state, unsigned region, const LinearValue& linear,
                                std::uint64_t size, bool writes) const;
     [[nodiscard]] bool covered_by_tlb(const HostState& state, std::uint64_t indexed,

@@ -141,6 +141,7 @@ bool install(const CompiledTrace& trace, const Installation& place, NativeBlock&
     native.start = code + header.start;
     native.start_with_vectors = code + header.start_with_vectors;
     native.uses_vectors = header.uses_vectors != 0;
+    native.uses_x87 = header.uses_x87 != 0;
     std::ranges::copy(trace.code(), code);
     if (!decode(trace, place, native) || !make_links(trace, code, native) ||
         !take_regions(trace, place, native) ||

@@ -78,6 +78,15 @@ StateLayout::StateLayout(Frame& frame) {
     wide_jumps = at(native.interrupt_returns.wide);
     nmi_blocked = at(cpu.nmi_blocked);
     gdtr = at(cpu.system.gdtr);
+    x87_place = at(native.x87.place);
+    x87_unusable = at(native.x87.unusable);
+    x87_last = at(native.x87.last);
+    x87_operand = at(native.x87.operand);
+    x87_operand_segment = at(native.x87.operand_segment);
+    x87_image = at(native.x87.image);
+    x87_exception_masks = at(native.x87.exception_masks);
+    x87_control_mask = at(native.x87.control_mask);
+    x87_control_words = at(native.x87.control_words);
     if (cpu.config().time != nullptr) {
         remaining = at(native.remaining);
     }

@@ -77,6 +77,8 @@ struct StateLayout {
     int fast_calls, fast_returns, fast_kept_flags, fast_supervisor, fast_user, fast_other_flags,
         fast_upper_half;
     int known_returns, wide_jumps, nmi_blocked, gdtr;
+    int x87_place, x87_unusable, x87_last, x87_operand, x87_operand_segment, x87_image;
+    int x87_exception_masks, x87_control_mask, x87_control_words;
     std::optional<int> remaining; // empty if instructions are not counted
     int missed, missed_at, regions, fills, filled, filled_end, list_bits, both_lists, sign;
     std::array<int, 2> scratch, limited;

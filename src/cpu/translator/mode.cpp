@@ -28,6 +28,7 @@ void Translator::look_at_state() {
     look_at_vectors();
     frame_.native.time_stamp_refused = (cpu_.system.cr4 & x86::cr4::tsd) != 0 ? 1 : 0;
     frame_.native.bases_unusable = (cpu_.system.cr4 & x86::cr4::fsgsbase) != 0 ? 0 : 1;
+    look_at_x87();
     const bool narrow = cpu_.code_mode_.size == CodeMode::Size::bits32;
     if (narrow) {
         look_at_segments();

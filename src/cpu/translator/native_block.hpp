@@ -49,6 +49,7 @@ struct NativeBlock {
     bool user = false;
     bool narrow = false; // 32-bit code, with flat segments
     bool uses_vectors = false;
+    bool uses_x87 = false;
     bool plain = false; // each access has a check of its own
     std::vector<interpreter::Insn> insns;
     std::vector<Site> sites;       // one an instruction

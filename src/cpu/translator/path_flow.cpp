@@ -51,6 +51,7 @@ void BlockCompiler::enter_page() {
     if (same_page(next, rip()) || same_page(next, native_.linear)) {
         return;
     }
+    settle_record();
     Label same;
     compare_page(next, rest_[1].page_id, same);
     Label* const other = &late_.make<Label>();

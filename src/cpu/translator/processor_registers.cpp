@@ -150,7 +150,7 @@ bool BlockCompiler::read_time_stamp(bool with_id) {
         interpret_unless_zero(layout.time_stamp_refused);
     }
     a.call(stubs_.time_stamp);
-    vectors_loaded_ = false;
+    vectors_loaded_ = x87_loaded_ = false;
     if (with_id) {
         load_from_state(x86::rcx, 32, layout.tsc_aux);
     }

@@ -40,6 +40,13 @@ StateNames::StateNames(const StateLayout& layout) : layout_(layout) {
     for (const unsigned bytes : {2U, 4U, 8U}) {
         names_[layout.bit_numbers(bytes)] = fmt::format("bit_of_{}", bytes * 8);
     }
+    names_[layout.x87_place] = "x87_place";
+    names_[layout.x87_last] = "x87_last";
+    names_[layout.x87_operand] = "x87_operand";
+    names_[layout.x87_operand_segment] = "x87_operand_segment";
+    names_[layout.x87_exception_masks] = "x87_exception_masks";
+    names_[layout.x87_control_mask] = "x87_control_mask";
+    names_[layout.x87_control_words] = "x87_control_words";
     names_[layout.jump_mask] = "jump_mask";
     names_[layout.jump_tags[0]] = "jump_tags";
     names_[layout.jump_targets[0]] = "jump_targets";

@@ -33,6 +33,8 @@ public:
         emit_interpret(true);
         stubs.load_vectors = begin();
         emit_load_vectors();
+        stubs.load_x87 = begin();
+        emit_load_x87();
         for (const bool narrow : {false, true}) {
             for (unsigned view = 0; view < stubs.fill_regions[narrow].size(); ++view) {
                 for (const bool write : {false, true}) {
@@ -100,6 +102,16 @@ private:
         a.L(saved);
     }
 
+    // Leaves the host's unit as the ABI has it.
+    void save_x87() {
+        Label saved;
+        a.cmp(a.state32(layout.x87_place), X87Unit::in_unit);
+        a.jne(saved);
+        a.fnsave(a.ptr[a.rsp + layout.x87_image]);
+        a.mov(a.state32(layout.x87_place), X87Unit::in_image);
+        a.L(saved);
+    }
+
     // Changes no flags. Uses rCX. SSE's instructions keep upper halves: each waits for what wrote its
     // register before, if the host does not know them to be zero.
     void load_vector_registers() {
@@ -144,6 +156,7 @@ private:
         save_registers();
         a.L(saved_);
         save_vectors();
+        save_x87();
         a.mov(a.rsp, a.state(layout.host_rsp));
         a.add(a.rsp, 8);
         for (const int reg : callee_saved | std::views::reverse) {
@@ -157,6 +170,7 @@ private:
         a.pop(a.state(layout.resume)); // rSP counts as it is after the pop
         save_registers();
         save_vectors();
+        save_x87();
         a.mov(a.rbx, a.rsp);
         a.mov(a.rdi, a.rsp);
         a.mov(a.rsi, a.r14);
@@ -181,8 +195,24 @@ private:
     }
 
     void emit_load_vectors() {
+        leave_if(layout.vectors_unusable);
+        a.pop(a.r14);
+        load_vector_registers();
+        a.jmp(a.r14);
+    }
+
+    void emit_load_x87() {
+        leave_if(layout.x87_unusable);
+        call_in_cpp(services_.load_x87);
+        a.frstor(a.ptr[a.rsp + layout.x87_image]);
+        a.mov(a.state32(layout.x87_place), X87Unit::in_unit);
+        a.jmp(a.state(layout.resume));
+    }
+
+    // Stubs::load_vectors' way out.
+    void leave_if(int unusable) {
         Label usable;
-        a.mov(a.ecx, a.state32(layout.vectors_unusable + 8)); // below the return address
+        a.mov(a.ecx, a.state32(unusable + 8)); // below the return address
         a.jrcxz(usable);
         a.lea(a.rsp, a.ptr[a.rsp + 8]);
         if (layout.remaining) {
@@ -194,9 +224,6 @@ private:
         a.mov(a.state(layout.exit_link), 0);
         a.jmp(leave_, Assembler::T_NEAR);
         a.L(usable);
-        a.pop(a.r14);
-        load_vector_registers();
-        a.jmp(a.r14);
     }
 
     // Within a called stub: the state is above the return address.
@@ -291,13 +318,18 @@ private:
         a.jmp(grow_, Assembler::T_NEAR);
     }
 
-    // What C++ does with the region that was missed; its result is in R14.
-    void call_for_region(std::uint64_t (*service)(interpreter::Cpu*, std::uint64_t)) {
-        Label loaded;
+    // What C++ does, of the region that was missed, with the guest's state where it is; its result is in R14.
+    void call_in_cpp(std::uint64_t (*service)(interpreter::Cpu*, std::uint64_t)) {
+        Label loaded, saved, x87_loaded;
         a.pop(a.state(layout.resume));
         save_registers_to(layout.kept); // the trace may have others in them than usual
         a.mov(a.ebp, a.state32(layout.vectors_in_memory));
         save_vectors();
+        a.mov(a.r12d, a.state32(layout.x87_place));
+        a.test(a.r12d, a.r12d);
+        a.jne(saved);
+        a.fnsave(a.ptr[a.rsp + layout.x87_image]);
+        a.L(saved);
         a.mov(a.rbx, a.rsp);
         a.mov(a.rdi, a.rsp);
         a.mov(a.rsi, a.state(layout.missed));
@@ -306,6 +338,10 @@ private:
         a.call(a.rax);
         a.mov(a.rsp, a.rbx);
         a.mov(a.r14, a.rax);
+        a.test(a.r12d, a.r12d);
+        a.jne(x87_loaded);
+        a.frstor(a.ptr[a.rsp + layout.x87_image]);
+        a.L(x87_loaded);
         a.test(a.ebp, a.ebp);
         a.jne(loaded, Assembler::T_NEAR);
         load_vector_registers();
@@ -316,7 +352,7 @@ private:
     // Called as fill_region is, when the region has been filled: C++ makes it larger.
     void emit_grow_region() {
         a.L(grow_);
-        call_for_region(services_.grow_region);
+        call_in_cpp(services_.grow_region);
         a.mov(a.ecx, 0);
         a.mov(a.state(layout.missed), a.rcx);
         a.jmp(a.state(layout.resume));
@@ -330,7 +366,7 @@ private:
         a.mov(below(layout.missed), static_cast<int>(Regions::none));
         a.ret();
         a.L(worth_it);
-        call_for_region(services_.walk_region);
+        call_in_cpp(services_.walk_region);
         a.mov(a.rcx, a.r14);
         a.jmp(a.state(layout.resume));
     }
@@ -347,6 +383,7 @@ private:
         a.seto(a.al);
         a.mov(place(0), a.rax);
         save_vectors();
+        save_x87();
         a.mov(a.rbx, a.rsp);
         a.mov(a.rdi, a.rsp);
         a.mov(a.rsp, a.state(layout.host_rsp));

@@ -7,7 +7,7 @@
 
 namespace strata::cpu::translator {
 
-inline constexpr std::size_t most_bytes_of_stubs = 16 << 10;
+inline constexpr std::size_t most_bytes_of_stubs = 24 << 10;
 
 // Writable addresses; distances from blocks to them are the same in the executable view.
 struct Stubs {
@@ -30,13 +30,14 @@ struct Stubs {
                stub == system_return || stub == interrupt_return || strings.contain(stub);
     }
 
-    // Called: rDX and rAX become what RDTSC gives. Uses rCX, changes no flags; the vector registers may be in
-    // memory then.
+    // Called: rDX and rAX become what RDTSC gives. Uses rCX, changes no flags; the vector registers and
+    // the x87 unit may be in memory then.
     const std::uint8_t* time_stamp = nullptr;
 
     // Called with R14 = RIP: loads the vector registers, or leaves in front of that instruction. Where
     // instructions are counted, R15 = minus those of the trace that come before it.
     const std::uint8_t* load_vectors = nullptr;
+    const std::uint8_t* load_x87 = nullptr; // likewise, the x87 unit
 
     // Called with rCX = linear address, R14 = RegionUse::number: if the TLB has the page, it fills the region
     // and returns rCX = 0, R14 = the addend. Uses R15; changes no flags.
@@ -58,6 +59,8 @@ struct Services {
     std::uint64_t (*grow_region)(interpreter::Cpu*, std::uint64_t); // returns the addend
     std::uint64_t (*walk_region)(interpreter::Cpu*, std::uint64_t); // returns 0 if it holds the access
     std::uint64_t (*time_stamp)(interpreter::Cpu*);
+    // Makes X87Unit::image of FpState, if that is not older.
+    std::uint64_t (*load_x87)(interpreter::Cpu*, std::uint64_t);
 };
 
 inline constexpr std::uint64_t go_on_behind = 0, leave_translated_code = 1;

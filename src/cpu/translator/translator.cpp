@@ -51,7 +51,7 @@ void patch(std::uint8_t* at, const std::uint8_t* target) {
 Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy, TraceStore* store)
     : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)), policy_(policy), store_(store) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
-    stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region, time_stamp});
+    stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region, time_stamp, load_x87});
     code_.take(assembler.getSize());
     code_.keep();
     models_ = fingerprint(cpu_.model(), host_model(), stubs_);
@@ -77,6 +77,7 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     auto& translator = *static_cast<Translator*>(cpu->accelerator_);
     NativeState& native = translator.frame_.native;
     translator.statistics_.interpreted(site->mnemonic);
+    native.x87.settle(cpu->fp, cpu->system);
     cpu->flags.set_arithmetic(unpack_flags(native.flags));
     cpu->rip() = site->next_rip;
     const bool narrow = cpu->code_mode_.size == CodeMode::Size::bits32;
@@ -118,6 +119,7 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     }
     native.flags = pack_flags(cpu->flags.arithmetic());
     translator.look_at_vectors();
+    translator.look_at_x87();
     return next;
 }
 
@@ -213,6 +215,14 @@ std::uint64_t Translator::walk_region(Cpu* cpu, std::uint64_t number) {
     return 1;
 }
 
+std::uint64_t Translator::load_x87(Cpu* cpu, std::uint64_t) {
+    X87Unit& unit = static_cast<Translator*>(cpu->accelerator_)->frame_.native.x87;
+    if (unit.place == X87Unit::in_state) {
+        unit.image.load_from(cpu->fp);
+    }
+    return 0;
+}
+
 // Where translated code goes on after an instruction that ended its block, if it can without the processor's
 // loop.
 std::uint64_t Translator::next_target() {
@@ -255,7 +265,8 @@ std::uintptr_t Translator::known_target() {
 }
 
 bool Translator::runnable(const NativeBlock& native) const {
-    return (!native.uses_vectors || frame_.native.vectors_unusable == 0) && fits(native);
+    return (!native.uses_vectors || frame_.native.vectors_unusable == 0) &&
+           (!native.uses_x87 || frame_.native.x87.unusable == 0) && fits(native);
 }
 
 void Translator::enter(const NativeBlock& native) {
@@ -265,6 +276,7 @@ void Translator::enter(const NativeBlock& native) {
     begin_counting();
     const TrapScope traps(*this);
     enter_(&cpu_);
+    state.x87.settle(cpu_.fp, cpu_.system);
     cpu_.flags.set_arithmetic(unpack_flags(state.flags));
     end_counting(layout_.remaining ? 0 : 1);
 }

@@ -56,6 +56,7 @@ private:
     static std::uint64_t grow_region(interpreter::Cpu* cpu, std::uint64_t number);
     static std::uint64_t walk_region(interpreter::Cpu* cpu, std::uint64_t number);
     static std::uint64_t time_stamp(interpreter::Cpu* cpu);
+    static std::uint64_t load_x87(interpreter::Cpu* cpu, std::uint64_t);
     void look_at_misses(RegionUse& use, std::uint64_t linear);
     [[nodiscard]] std::uint64_t next_target();
     [[nodiscard]] bool goes_on();
@@ -123,6 +124,8 @@ private:
     void look_at_state();
     void look_at_segments();
     void look_at_vectors();
+
+    void look_at_x87() { frame_.native.x87.look_at(cpu_.fp, cpu_.system); }
 
     Statistics statistics_;
     Frame& frame_;
