@@ -66,18 +66,6 @@ private:
         case ZYDIS_MNEMONIC_SHLD:
         case ZYDIS_MNEMONIC_SHRD:
         case ZYDIS_MNEMONIC_BSWAP: unknown_ |= info.operand_width == 16; break;
-        case ZYDIS_MNEMONIC_FNSTENV: // pointers to the last x87 instruction
-        case ZYDIS_MNEMONIC_FNSAVE:
-        case ZYDIS_MNEMONIC_FXSAVE:
-        case ZYDIS_MNEMONIC_FXSAVE64:
-        case ZYDIS_MNEMONIC_XSAVE:
-        case ZYDIS_MNEMONIC_XSAVE64:
-        case ZYDIS_MNEMONIC_XSAVEC:
-        case ZYDIS_MNEMONIC_XSAVEC64:
-        case ZYDIS_MNEMONIC_XSAVES:
-        case ZYDIS_MNEMONIC_XSAVES64:
-        case ZYDIS_MNEMONIC_XSAVEOPT:
-        case ZYDIS_MNEMONIC_XSAVEOPT64: unknown_ = true; break;
         case ZYDIS_MNEMONIC_INT: // stores the flags
         case ZYDIS_MNEMONIC_INT1:
         case ZYDIS_MNEMONIC_INT3:
@@ -218,8 +206,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     const auto state = fuzz::difference(
-        expected, found,
-        {.flags = undefined.flags(), .x87_pointers = true, .bus_record = reference.fetched_from_device()});
+        expected, found, {.flags = undefined.flags(), .bus_record = reference.fetched_from_device()});
     const auto what =
         state.empty() ? fuzz::memory_difference(reference.memory(), translator.memory()) : state;
     if (!what.empty()) {

@@ -181,6 +181,7 @@ private:
     };
 
     [[nodiscard]] bool x87_instruction(const Decoded& decoded);
+    [[nodiscard]] bool is_x87(const Decoded& decoded) const;
     [[nodiscard]] bool wants_x87(const Decoded& decoded) const;
     void escape(const Decoded& decoded);
     void escape(const Decoded& decoded, const Xbyak::RegExp& host);

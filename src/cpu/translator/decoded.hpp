@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Zydis/Zydis.h>
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,15 @@ struct Decoded {
 
     // Bytes of an address, of RIP and of what PUSH pushes.
     [[nodiscard]] unsigned word() const { return narrow() ? 4 : 8; }
+
+    // Whether MM registers, which are the x87 unit's, are among its operands; or it gives them back.
+    [[nodiscard]] bool uses_mmx() const {
+        return info.mnemonic == ZYDIS_MNEMONIC_EMMS ||
+               std::ranges::any_of(all(), [](const ZydisDecodedOperand& operand) {
+                   return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                          ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_MMX;
+               });
+    }
 
     // The condition code of Jcc in the order of its encoding; empty for the others.
     [[nodiscard]] std::optional<unsigned> jump_condition() const {

@@ -57,6 +57,7 @@ bool computes(const ZydisDecodedInstruction& info) {
     case ZYDIS_CATEGORY_LOGICAL:
     case ZYDIS_CATEGORY_LOGICAL_FP:
     case ZYDIS_CATEGORY_LZCNT:
+    case ZYDIS_CATEGORY_MMX:
     case ZYDIS_CATEGORY_PCLMULQDQ:
     case ZYDIS_CATEGORY_ROTATE:
     case ZYDIS_CATEGORY_SEMAPHORE:
@@ -126,7 +127,8 @@ bool register_fits(const ZydisDecodedInstruction& info, const ZydisDecodedOperan
     if (operand.encoding == ZYDIS_OPERAND_ENCODING_NONE) {
         return implied_register_fits(info, operand);
     }
-    return is_general(operand.reg.value) || is_vector(ZydisRegisterGetClass(operand.reg.value));
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
+    return is_general(operand.reg.value) || is_vector(kind) || kind == ZYDIS_REGCLASS_MMX;
 }
 
 bool names_high_byte(const ZydisDecodedOperand& operand) {
@@ -282,6 +284,9 @@ bool BlockCompiler::copy(const Decoded& decoded) {
     request.machine_mode = ZYDIS_MACHINE_MODE_LONG_64;
     request.prefixes &= ZYDIS_ATTRIB_HAS_LOCK;
     const auto visible = decoded.visible();
+    if (decoded.uses_mmx()) {
+        need_x87();
+    }
     if (uses_vector_unit(decoded)) {
         need_vectors();
     }

@@ -58,7 +58,12 @@ bool writes(const Decoded& decoded, int guest) {
 
 } // namespace
 
+// MMX's are copied as all others that compute.
 bool BlockCompiler::wants_x87(const Decoded& decoded) const {
+    return is_x87(decoded) || (decoded.uses_mmx() && copyable(decoded));
+}
+
+bool BlockCompiler::is_x87(const Decoded& decoded) const {
     const ZydisDecodedInstruction& info = decoded.info;
     if (info.mnemonic == ZYDIS_MNEMONIC_FWAIT) {
         return true;
@@ -69,7 +74,7 @@ bool BlockCompiler::wants_x87(const Decoded& decoded) const {
 }
 
 bool BlockCompiler::x87_instruction(const Decoded& decoded) {
-    if (!wants_x87(decoded)) {
+    if (!is_x87(decoded)) {
         return false;
     }
     need_x87();
