@@ -16,6 +16,7 @@ namespace strata::oracle {
 namespace {
 
 constexpr auto xsave_mask_everyone_has = std::uint64_t{7};
+constexpr std::uint64_t xsave_image_bytes = 512 + 64 + 256; // legacy region, header, AVX state
 
 bool is_shift(ZydisMnemonic mnemonic) {
     constexpr std::array shifts{ZYDIS_MNEMONIC_SHL, ZYDIS_MNEMONIC_SHR,  ZYDIS_MNEMONIC_SAR,
@@ -61,7 +62,7 @@ bool Steering::fit(Planned& planned) {
         return false;
     }
     fit_contents(planned);
-    if (restores_from_two_pages(planned)) {
+    if (restores_from_two_pages(planned) || saves_little_to_two_pages(planned)) {
         return false;
     }
     if (moves_lanes_by_narrow_address(planned.decoded.info) && reaches_beyond_4_gib(planned)) {
@@ -79,10 +80,27 @@ bool Steering::fit(Planned& planned) {
 
 // Then processors may touch parts of it that are in their initial state, and fault there, or not.
 bool Steering::restores_from_two_pages(const Planned& planned) {
-    constexpr std::uint64_t image_bytes = 512 + 64 + 256; // legacy region, header, AVX state
     const auto mnemonic = planned.decoded.info.mnemonic;
     return (mnemonic == ZYDIS_MNEMONIC_XRSTOR || mnemonic == ZYDIS_MNEMONIC_XRSTOR64) &&
-           planned.operand_address % page + image_bytes > page;
+           planned.operand_address % page + xsave_image_bytes > page;
+}
+
+// Likewise parts that are not saved: AMD's processors fault where the legacy region is, if nothing but the
+// header behind it is written.
+bool Steering::saves_little_to_two_pages(const Planned& planned) const {
+    constexpr std::uint64_t in_legacy_region = 3; // x87 and SSE
+    if (planned.operand_address % page + xsave_image_bytes <= page) {
+        return false;
+    }
+    switch (planned.decoded.info.mnemonic) {
+    case ZYDIS_MNEMONIC_XSAVE:
+    case ZYDIS_MNEMONIC_XSAVE64: return (input_.registers.gpr[cpu::x86::rax] & in_legacy_region) == 0;
+    case ZYDIS_MNEMONIC_XSAVEC: // they leave out what is in its initial state
+    case ZYDIS_MNEMONIC_XSAVEC64:
+    case ZYDIS_MNEMONIC_XSAVEOPT:
+    case ZYDIS_MNEMONIC_XSAVEOPT64: return true;
+    default: return false;
+    }
 }
 
 bool Steering::reaches_beyond_4_gib(const Planned& planned) const {

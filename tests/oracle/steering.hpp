@@ -56,6 +56,7 @@ private:
     // counts, branches, contents (steering.cpp)
     bool fit_counts(const Planned& planned); // false if they are fixed
     [[nodiscard]] static bool restores_from_two_pages(const Planned& planned);
+    [[nodiscard]] bool saves_little_to_two_pages(const Planned& planned) const;
     [[nodiscard]] bool reaches_beyond_4_gib(const Planned& planned) const;
     // Whether its memory operand is at a multiple of 16, whatever the instructions before it do.
     [[nodiscard]] bool surely_aligned(const Planned& planned) const;
