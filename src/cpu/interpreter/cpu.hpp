@@ -445,10 +445,14 @@ private:
     [[nodiscard]] std::optional<Exit> attend(std::uint32_t pending);
     void take_events(std::uint32_t pending);
     void take_interrupt(std::uint32_t pending);
+    // Whether an interrupt, and nothing else, is to be taken now, by whoever sees it.
+    [[nodiscard]] bool takes_interrupt() const;
     void take_startup();
     [[nodiscard]] bool attention() const;
-    void look_at_controls(); // derives code_mode_, wanted_signals_, stepping_ and generation_
-    void look_at_events();   // derives wanted_signals_
+
+    bool runs_freely_ = false; // events come when they come, not when the caller of run_stretch() says
+    void look_at_controls();   // derives code_mode_, wanted_signals_, stepping_ and generation_
+    void look_at_events();     // derives wanted_signals_
 
     // ---- breakpoints (debug.cpp) ----
     void look_at_breakpoints();

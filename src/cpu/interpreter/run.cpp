@@ -36,6 +36,7 @@ private:
 
 Exit Cpu::run() {
     const AtWork at_work(*this);
+    runs_freely_ = true;
     deadline_ = 0;
     for (;;) {
         if (due()) {
@@ -49,6 +50,7 @@ Exit Cpu::run() {
 
 std::optional<Exit> Cpu::run_stretch(std::uint32_t pending, bool briefly) {
     const AtWork at_work(*this);
+    runs_freely_ = false;
     return run_once(pending, briefly);
 }
 
@@ -71,6 +73,12 @@ std::optional<Exit> Cpu::run_once(std::uint32_t pending, bool briefly) {
 
 bool Cpu::attention() const {
     return (signals_.pending() & wanted_signals_) != 0 || activity != x86::Activity::active;
+}
+
+bool Cpu::takes_interrupt() const {
+    return (signals_.pending() & wanted_signals_) == Signals::interrupt &&
+           activity == x86::Activity::active && runs_freely_ && config_.time == nullptr && !stepping_ &&
+           !step_next_ && !sti_shadow && !movss_shadow;
 }
 
 // ---- execution ----

@@ -252,7 +252,8 @@ void BlockCompiler::poll_now() {
         emit_record(record);
         count(before);
         leave_map();
-        exit_by(link);
+        a.address(a.r14, Relocation::Kind::link, &link);
+        a.jmp(stubs_.signal, Assembler::T_NEAR);
     });
 }
 

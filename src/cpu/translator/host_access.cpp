@@ -146,7 +146,7 @@ bool HostStep::covered_by_tlb(const HostState& state, std::uint64_t indexed, con
 void HostStep::jump(HostState& state) {
     const ZydisDecodedOperand& to = operands_[0];
     if (to.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        if (target() != code_.stubs.exit_link) {
+        if (target() != code_.stubs.exit_link && target() != code_.stubs.signal) {
             flow_to(target(), state);
         }
         return;

@@ -18,6 +18,8 @@ namespace {
 
 std::uint64_t nothing(interpreter::Cpu*, const Site*) { return 0; }
 
+std::uint64_t no_signal(interpreter::Cpu*, Link*) { return 0; }
+
 std::uint64_t no_region(interpreter::Cpu*, std::uint64_t) { return 0; }
 
 std::uint64_t no_time(interpreter::Cpu*) { return 0; }
@@ -139,7 +141,7 @@ Listing::Listing(const x86::Model& model, const x86::Model& host)
       frame_(new Frame(shared_, VcpuConfig{.model = &model_}, *bus_)), layout_(*frame_), decoder_(model_),
       host_code_(std::size_t{1} << 20) {
     Assembler assembler(layout_, host_code_.data(), host_code_.size());
-    stubs_ = emit_stubs(assembler, {nothing, no_region, no_region, no_time, no_region});
+    stubs_ = emit_stubs(assembler, {nothing, no_signal, no_region, no_region, no_time, no_region});
     stubs_size_ = (assembler.getSize() + 15) / 16 * 16;
 }
 

@@ -6,7 +6,7 @@ Counts Statistics::counts() const {
     static constexpr std::array<std::string_view, event_count> names{
         "traces",        "trace-instructions", "code-bytes",    "traces-along-paths",
         "traces-reused", "traces-loaded",      "traces-voided", "traces-evicted",
-        "region-fills",  "page-walks",         "interpreted"};
+        "region-fills",  "page-walks",         "interrupts",    "interpreted"};
     Counts counts;
     for (std::size_t i = 0; i < names.size(); ++i) {
         counts.emplace_back(names[i], events_[i].load(std::memory_order_relaxed));

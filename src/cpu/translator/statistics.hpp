@@ -24,6 +24,7 @@ public:
         traces_evicted,     // to make room
         region_fills,       // a place of access got another run of pages from the TLB
         page_walks,         // and the page tables were walked for it
+        interrupts,         // were delivered without the processor's loop
         instructions_interpreted,
         event_count
     };

@@ -27,6 +27,8 @@ public:
         stubs.exit_link = begin();
         a.mov(a.state(layout.exit_link), a.r14);
         a.jmp(leave_, Assembler::T_NEAR);
+        stubs.signal = begin();
+        emit_signal();
         stubs.interpret = begin();
         emit_interpret(false);
         stubs.interpret_with_vectors = begin();
@@ -165,19 +167,37 @@ private:
         a.ret();
     }
 
+    // With the processor and R14, all of the guest being in memory. The result is in rAX.
+    template <class Service>
+    void call(Service* service) {
+        a.mov(a.rbx, a.rsp);
+        a.mov(a.rdi, a.rsp);
+        a.mov(a.rsi, a.r14);
+        a.mov(a.rsp, a.state(layout.host_rsp));
+        a.mov(a.rax, reinterpret_cast<std::uintptr_t>(service));
+        a.call(a.rax);
+        a.mov(a.rsp, a.rbx);
+    }
+
+    void emit_signal() {
+        save_registers();
+        save_vectors();
+        save_x87();
+        call(services_.take_signal);
+        a.cmp(a.rax, leave_translated_code);
+        a.je(saved_, Assembler::T_NEAR);
+        a.mov(a.state(layout.entry), a.rax);
+        load_registers();
+        a.jmp(a.state(layout.entry));
+    }
+
     void emit_interpret(bool with_vectors) {
         Label resumed;
         a.pop(a.state(layout.resume)); // rSP counts as it is after the pop
         save_registers();
         save_vectors();
         save_x87();
-        a.mov(a.rbx, a.rsp);
-        a.mov(a.rdi, a.rsp);
-        a.mov(a.rsi, a.r14);
-        a.mov(a.rsp, a.state(layout.host_rsp));
-        a.mov(a.rax, reinterpret_cast<std::uintptr_t>(services_.interpret));
-        a.call(a.rax);
-        a.mov(a.rsp, a.rbx);
+        call(services_.interpret);
         a.test(a.rax, a.rax);
         a.je(resumed);
         a.mov(a.state(layout.exit_link), 0);

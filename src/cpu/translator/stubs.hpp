@@ -14,6 +14,7 @@ struct Stubs {
     const std::uint8_t* enter = nullptr;     // void(interpreter::Cpu*): to NativeState::entry
     const std::uint8_t* leave = nullptr;     // jumped to: saves the guest's registers, returns from enter
     const std::uint8_t* exit_link = nullptr; // jumped to with R14 = Link*
+    const std::uint8_t* signal = nullptr;    // likewise, where a signal waits: an interrupt is delivered
     // Called with R14 = Site*: the interpreter carries out the instruction. Returns behind the call, goes on
     // elsewhere in translated code, or leaves.
     const std::uint8_t* interpret = nullptr;
@@ -55,6 +56,9 @@ struct Stubs {
 struct Services {
     // Where translated code goes on, or one of the constants below.
     std::uint64_t (*interpret)(interpreter::Cpu*, const Site*);
+    // The signal that was seen in front of the link's target. Where translated code goes on, or
+    // leave_translated_code, with NativeState::exit_link set.
+    std::uint64_t (*take_signal)(interpreter::Cpu*, Link*);
     // Of the region by its number.
     std::uint64_t (*grow_region)(interpreter::Cpu*, std::uint64_t); // returns the addend
     std::uint64_t (*walk_region)(interpreter::Cpu*, std::uint64_t); // returns 0 if it holds the access

@@ -51,7 +51,7 @@ void patch(std::uint8_t* at, const std::uint8_t* target) {
 Translator::Translator(Frame& frame, CodeMemory code, const Policy& policy, TraceStore* store)
     : frame_(frame), cpu_(frame.cpu), layout_(frame), code_(std::move(code)), policy_(policy), store_(store) {
     Assembler assembler(layout_, code_.next(), most_bytes_of_stubs);
-    stubs_ = emit_stubs(assembler, {interpret, grow_region, walk_region, time_stamp, load_x87});
+    stubs_ = emit_stubs(assembler, {interpret, take_signal, grow_region, walk_region, time_stamp, load_x87});
     code_.take(assembler.getSize());
     code_.keep();
     models_ = fingerprint(cpu_.model(), host_model(), stubs_);
@@ -121,6 +121,34 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     translator.look_at_vectors();
     translator.look_at_x87();
     return next;
+}
+
+// What was seen by a look for signals, which leaves if it is anything but an interrupt.
+std::uint64_t Translator::take_signal(Cpu* cpu, Link* link) {
+    auto& translator = *static_cast<Translator*>(cpu->accelerator_);
+    NativeState& native = translator.frame_.native;
+    native.exit_link = reinterpret_cast<std::uintptr_t>(link);
+    if (!cpu->takes_interrupt()) {
+        return leave_translated_code;
+    }
+    native.exit_link = 0;
+    native.x87.settle(cpu->fp, cpu->system);
+    cpu->flags.set_arithmetic(unpack_flags(native.flags));
+    cpu->rip() = link->target;
+    translator.found_busy(*link->owner);
+    const std::uint64_t next = translator.next_target();
+    native.flags = pack_flags(cpu->flags.arithmetic());
+    translator.look_at_vectors();
+    translator.look_at_x87();
+    return next;
+}
+
+// If one waits, and nothing else does.
+void Translator::take_interrupt() {
+    if (cpu_.takes_interrupt()) {
+        cpu_.take_interrupt(Signals::interrupt);
+        statistics_.add(Statistics::interrupts);
+    }
 }
 
 std::optional<interpreter::Fault> Translator::known_fault(const Site& site) {
@@ -226,6 +254,7 @@ std::uint64_t Translator::load_x87(Cpu* cpu, std::uint64_t) {
 // Where translated code goes on after an instruction that ended its block, if it can without the processor's
 // loop.
 std::uint64_t Translator::next_target() {
+    take_interrupt();
     if (!goes_on()) {
         return leave_translated_code;
     }

@@ -53,12 +53,14 @@ private:
     static constexpr std::uint32_t busy = ~std::uint32_t{0};      // Block::runs of what is known to be busy
 
     static std::uint64_t interpret(interpreter::Cpu* cpu, const Site* site);
+    static std::uint64_t take_signal(interpreter::Cpu* cpu, Link* link);
     static std::uint64_t grow_region(interpreter::Cpu* cpu, std::uint64_t number);
     static std::uint64_t walk_region(interpreter::Cpu* cpu, std::uint64_t number);
     static std::uint64_t time_stamp(interpreter::Cpu* cpu);
     static std::uint64_t load_x87(interpreter::Cpu* cpu, std::uint64_t);
     void look_at_misses(RegionUse& use, std::uint64_t linear);
     [[nodiscard]] std::uint64_t next_target();
+    void take_interrupt();
     [[nodiscard]] bool goes_on();
     [[nodiscard]] std::uintptr_t known_target();
     // What the instruction is known to fault with before it is carried out: exceptions of C++ take the time
