@@ -17,9 +17,12 @@ SaveArea::SaveArea(Cpu& cpu, const Insn& insn, unsigned alignment)
     }
 }
 
-std::byte* SaveArea::direct(Extent part, Access access) const {
-    const auto bytes = cpu_.direct(segment_, offset_ + part.offset, access, part.size);
-    return bytes.size() == part.size ? bytes.data() : nullptr;
+std::byte* SaveArea::direct(Extent part, Access access) {
+    auto& known = direct_[access == Access::write];
+    if (!known) {
+        known = cpu_.direct(segment_, offset_, access, x86::xsave_area::size);
+    }
+    return known->size() >= part.offset + part.size ? known->data() + part.offset : nullptr;
 }
 
 void SaveArea::read(Extent part) {
@@ -31,7 +34,7 @@ void SaveArea::read(Extent part) {
     }
 }
 
-void SaveArea::probe(Extent part) const {
+void SaveArea::probe(Extent part) {
     if (direct(part, Access::write) == nullptr) {
         probe_block(cpu_, segment_, offset_ + part.offset, part.size, Access::write);
     }

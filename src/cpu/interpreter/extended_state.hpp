@@ -7,6 +7,8 @@
 #include "cpu/x86/xsave_area.hpp"
 
 #include <array>
+#include <optional>
+#include <span>
 
 namespace strata::cpu::interpreter {
 
@@ -23,7 +25,7 @@ public:
     [[nodiscard]] std::uint8_t* bytes() { return bytes_.data(); }
 
     void read(x86::xsave_area::Extent part);
-    void probe(x86::xsave_area::Extent part) const; // faults as a write does
+    void probe(x86::xsave_area::Extent part); // faults as a write does
 
     // The part of the copy is written by commit().
     void add(x86::xsave_area::Extent part) { parts_[part_count_++] = part; }
@@ -32,7 +34,7 @@ public:
 
 private:
     // Null: it has to be accessed a piece at a time.
-    [[nodiscard]] std::byte* direct(x86::xsave_area::Extent part, Access access) const;
+    [[nodiscard]] std::byte* direct(x86::xsave_area::Extent part, Access access);
 
     Cpu& cpu_;
     unsigned segment_;
@@ -40,6 +42,8 @@ private:
     std::array<std::uint8_t, x86::xsave_area::size> bytes_; // as far as read or added
     std::array<x86::xsave_area::Extent, 6> parts_{};
     unsigned part_count_ = 0;
+    // Of the area, from its beginning on: what can be read, and written, as it is.
+    std::array<std::optional<std::span<std::byte>>, 2> direct_;
 };
 
 // Registers 8 to 15 exist, and are saved, in 64-bit mode only.
