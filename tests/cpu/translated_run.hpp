@@ -80,7 +80,7 @@ protected:
     }
 
     // While signals come all the time.
-    static void run_disturbed(Vcpu& vcpu) {
+    void run_disturbed(Vcpu& vcpu) {
         const std::jthread other([&vcpu](const std::stop_token& stop) {
             while (!stop.stop_requested()) {
                 vcpu.signals().set(Signals::leave);
@@ -90,6 +90,9 @@ protected:
         Exit exit = Exit::requested;
         while (exit == Exit::requested) {
             exit = vcpu.run();
+            if (exit == Exit::requested && on_stop_) {
+                on_stop_(vcpu.state());
+            }
         }
         EXPECT_EQ(exit, Exit::halt);
     }
@@ -115,7 +118,8 @@ protected:
     std::function<void(TestCpu&)> prepare_;       // memory, before it runs
     std::map<std::string, std::uint64_t> counts_; // of the last run, as `strata inspect --engine` names them
     bool disturbed_ = false;                      // by signals
-    bool own_stack_ = false;                      // else rSP is at the fixture's stack
+    std::function<void(const x86::State&)> on_stop_; // for one of them
+    bool own_stack_ = false;                         // else rSP is at the fixture's stack
     std::mt19937_64 random_{7};
     std::array<std::uint64_t, 16> registers_{};
 };

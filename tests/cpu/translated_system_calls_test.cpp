@@ -1,4 +1,5 @@
 // SYSCALL, SYSRET and faults in translated code: the translator must leave what the interpreter leaves.
+#include "cpu/x86/x87.hpp"
 #include "translated_run.hpp"
 
 namespace strata::cpu::translator {
@@ -24,10 +25,14 @@ void sysretq(CodeGenerator& c) {
 
 class TranslatedSystemCalls : public TranslatedRun {
 protected:
+    using Code = std::function<void(CodeGenerator&)>;
+
     // A program calls the kernel thirty times. What the kernel finds goes into rDI and R9; it changes RFLAGS
     // by `changed` and returns.
-    void call_kernel(std::uint64_t mask, std::uint32_t changed) {
+    void call_kernel(std::uint64_t mask, std::uint32_t changed, const Code& in_kernel = {},
+                     const Code& in_program = {}) {
         prepare_ = [=](TestCpu& cpu) {
+            cpu.cpu->fp.fcw = x86::fcw::initial;
             cpu.cpu->system.efer |= x86::efer::sce;
             cpu.cpu->system.star = 0x0023'0008'0000'0000;
             cpu.cpu->system.lstar = kernel_at;
@@ -35,6 +40,9 @@ protected:
             CodeGenerator kernel;
             Xbyak::Label out;
             note_segments_and_flags(kernel);
+            if (in_kernel) {
+                in_kernel(kernel);
+            }
             kernel.add(r9, rcx);
             kernel.add(rdi, r11);
             kernel.test(r15, r15);
@@ -48,6 +56,9 @@ protected:
             Xbyak::Label again;
             program.L(again);
             program.add(rbx, rdx);
+            if (in_program) {
+                in_program(program);
+            }
             program.syscall();
             program.adc(rdx, 0x1234567);
             program.seto(sil);
@@ -96,6 +107,24 @@ TEST_F(TranslatedSystemCalls, CallAndReturnWithOtherFlags) {
     for (const std::uint64_t kept : {flag::cf, flag::of, flag::if_, flag::ac, flag::df}) {
         call_kernel(usual_mask & ~kept, static_cast<std::uint32_t>(flag::cf));
     }
+}
+
+// FCS and FDS are the selectors of the last x87 instruction's time, whoever asks.
+TEST_F(TranslatedSystemCalls, TellsOfX87InstructionsBeforeThem) {
+    const Code on_stack = [](CodeGenerator& c) {
+        c.fld(qword[rsp]);
+        c.fstp(qword[rsp]);
+    };
+    const Code tell = [](CodeGenerator& c) {
+        c.fnstenv(ptr[rsp - 64]);
+        c.add(r10d, dword[rsp - 64 + 16]); // FCS, FOP
+        c.add(r10d, dword[rsp - 64 + 24]); // FDS
+    };
+    const auto mask = usual_mask;
+    call_kernel(mask, 0, {}, on_stack);
+    call_kernel(mask, 0, tell, on_stack);
+    call_kernel(mask, 0, on_stack, tell);
+    call_kernel(mask, 0, on_stack, {});
 }
 
 // To an address that is none, which faults in the kernel.
