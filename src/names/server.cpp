@@ -58,19 +58,28 @@ std::optional<Server::Message> Server::answer(const Message& query, std::size_t 
     if (!parsed) {
         return Message{};
     }
+    const auto failure = [&] {
+        return dns::make_answer(query, *parsed, dns::Code::server_failure, {}, longest);
+    };
     const auto database = instance::Database::open(database_, "");
     if (!database) {
-        return dns::make_answer(query, *parsed, dns::Code::server_failure, {}, longest);
+        return failure();
     }
     if (parsed->klass == dns::class_in) {
-        if (const auto records = instance::look_up(*database, id_, *parsed)) {
-            return dns::make_answer(query, *parsed, dns::Code::good, *records, longest);
+        const auto records = instance::look_up(*database, id_, *parsed);
+        if (!records) {
+            return failure();
+        }
+        if (*records) {
+            return dns::make_answer(query, *parsed, dns::Code::good, **records, longest);
         }
     }
-    if (!instance::may_ask_others(*database, id_)) {
-        return dns::make_answer(query, *parsed, dns::Code::no_such_name, {}, longest);
+    const auto asks = instance::may_ask_others(*database, id_);
+    if (!asks) {
+        return failure();
     }
-    return std::nullopt;
+    return *asks ? std::nullopt
+                 : std::optional(dns::make_answer(query, *parsed, dns::Code::no_such_name, {}, longest));
 }
 
 void Server::send(const sockaddr_in& client, const Message& message) const {

@@ -116,7 +116,8 @@ protected:
 
     [[nodiscard]] std::optional<dns::Records> ask(const Instance& who, const std::string& name) const {
         return look_up(instances->database(), who.id,
-                       {.type = dns::type_a, .klass = dns::class_in, .name = name});
+                       {.type = dns::type_a, .klass = dns::class_in, .name = name})
+            .value();
     }
 
     std::string path;
@@ -174,8 +175,16 @@ TEST_F(Networks, KnowNamesOfThoseThatShareThem) {
     EXPECT_FALSE(ask(three, "two"));
     EXPECT_FALSE(ask(one, "three"));
     EXPECT_FALSE(ask(one, "x' OR '1'='1"));
-    EXPECT_TRUE(may_ask_others(instances->database(), one.id));
-    EXPECT_FALSE(may_ask_others(instances->database(), three.id));
+    EXPECT_TRUE(may_ask_others(instances->database(), one.id).value());
+    EXPECT_FALSE(may_ask_others(instances->database(), three.id).value());
+}
+
+// A state that cannot be read does not say that there is no such name.
+TEST_F(Networks, BrokenStateIsNoAnswer) {
+    ASSERT_TRUE(instances->database().prepare("DROP TABLE endpoints").step());
+    EXPECT_FALSE(
+        look_up(instances->database(), "one", {.type = dns::type_a, .klass = dns::class_in, .name = "two"}));
+    EXPECT_FALSE(may_ask_others(instances->database(), "one"));
 }
 
 } // namespace

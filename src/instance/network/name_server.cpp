@@ -100,8 +100,8 @@ Result<HelperProcess> serve_names_again(const Instances& instances, const Instan
                  : fail_errno("open", "the container's network namespace");
 }
 
-std::optional<dns::Records> look_up(const Database& database, const std::string& id,
-                                    const dns::Query& query) {
+Result<std::optional<dns::Records>> look_up(const Database& database, const std::string& id,
+                                            const dns::Query& query) {
     const auto address = dns::address_in_name(query.name);
     auto rows = database.prepare(fmt::format(
         "SELECT e.address, n.settings, i.name || '.' || n.name FROM endpoints e "
@@ -117,7 +117,8 @@ std::optional<dns::Records> look_up(const Database& database, const std::string&
         rows.bind(query.name);
     }
     std::optional<dns::Records> records;
-    while (rows.step().value_or(false)) {
+    auto more = rows.step();
+    for (; more && *more; more = rows.step()) {
         records = records ? std::move(records) : dns::Records{};
         const auto found = static_cast<Address>(rows.number());
         const auto settings = nlohmann::json::parse(rows.text(), nullptr, false);
@@ -133,13 +134,13 @@ std::optional<dns::Records> look_up(const Database& database, const std::string&
             records->addresses6.push_back(address_in(*subnet6, found));
         }
     }
-    return records;
+    return more ? Result<std::optional<dns::Records>>(std::move(records)) : std::unexpected(more.error());
 }
 
-bool may_ask_others(const Database& database, const std::string& id) {
+Result<bool> may_ask_others(const Database& database, const std::string& id) {
     auto rows = database.prepare("SELECT 1 FROM endpoints e JOIN networks n ON n.id = e.network "
                                  "WHERE e.instance = ? AND NOT json_extract(n.settings, '$.internal')");
-    return rows.bind(id).step().value_or(false);
+    return rows.bind(id).step();
 }
 
 } // namespace strata::instance

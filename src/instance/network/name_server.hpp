@@ -19,9 +19,9 @@ inline constexpr auto name_server_address = "127.0.0.11";
 [[nodiscard]] Result<HelperProcess> serve_names_again(const Instances& instances, const Instance& instance);
 
 // What the state knows of a name that the instance `id` asks for; nothing if it is no container's.
-[[nodiscard]] std::optional<dns::Records> look_up(const Database& database, const std::string& id,
-                                                  const dns::Query& query);
+[[nodiscard]] Result<std::optional<dns::Records>> look_up(const Database& database, const std::string& id,
+                                                          const dns::Query& query);
 // Whether it may ask others: in internal networks alone it may not.
-[[nodiscard]] bool may_ask_others(const Database& database, const std::string& id);
+[[nodiscard]] Result<bool> may_ask_others(const Database& database, const std::string& id);
 
 } // namespace strata::instance
