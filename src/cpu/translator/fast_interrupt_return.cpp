@@ -22,7 +22,7 @@ public:
     ReturnEmitter(Assembler& assembler, const FastCallExits& exits) : StubParts(assembler), exits_(exits) {}
 
     void emit() {
-        Label kernel, kernel_without_stack, stack_is_null, slow;
+        Label kernel, kernel_without_stack, slow;
         put_flags_away();
         a.mov(below(layout.kept), a.r14);
         a.cmp(below(layout.x87_last), 0); // CS and SS belong to its record
