@@ -34,7 +34,7 @@ interpreter; every architecturally defined bit of registers, flags, memory and e
   --engine NAME    the engine to judge (default interpreter)
   --native-only    runs each case natively twice: is the judge sure of itself?
   --verbose        shows every case
-  --list           the forms
+  --list           only prints the forms that would be chosen
 
 Examples:
   strata_oracle --filter imul --filter mul --length 1
@@ -155,6 +155,10 @@ int main(int argc, char** argv) {
     auto session = Session::create(arguments->options);
     if (!session) {
         return report(session.error());
+    }
+    if (arguments->list) {
+        (*session)->print_forms();
+        return 0;
     }
     fmt::print("seed {:#x}\n", arguments->options.seed);
     const auto agree = (*session)->run();

@@ -292,6 +292,12 @@ void Session::show(const Trial& trial, const Outcome& native, const std::vector<
     std::fflush(stdout);
 }
 
+void Session::print_forms() const {
+    for (const Form* form : chosen_) {
+        fmt::print("{}\n", form->name);
+    }
+}
+
 void Session::print_summary() const {
     std::uint64_t forms = 0, only_faulted = 0, without_equivalent = 0;
     std::map<std::string, std::uint64_t> mnemonics;

@@ -54,6 +54,7 @@ public:
     // False if anything differed or could not be run.
     Result<bool> run();
     void print_summary() const;
+    void print_forms() const; // that the filters choose
     Result<void> write_coverage(const std::string& file) const;
 
 private:
