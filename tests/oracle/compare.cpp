@@ -104,11 +104,8 @@ private:
 
     void x87() {
         const XsaveArea &before = input_.fp, &n = native_.fp, &i = interpreted_.fp;
-        const auto masked = [this](std::uint16_t fsw) {
-            return static_cast<std::uint16_t>(fsw & ~tolerance_.fsw);
-        };
         number("fcw", before.fcw, n.fcw, i.fcw);
-        number("fsw", before.fsw, masked(n.fsw), masked(i.fsw));
+        number("fsw", before.fsw, n.fsw, i.fsw);
         number<unsigned>("tags", before.tags, n.tags, i.tags);
         if (!tolerance_.x87_pointers) {
             number("fop", before.fop, n.fop, i.fop);

@@ -20,7 +20,6 @@ struct Tolerance {
 
     std::vector<Range> memory{};
     bool x87_pointers = false; // FOP, FIP, FDP
-    std::uint16_t fsw = 0;     // bits of the x87 status word
     // The parts of a large operand are accessed in no defined order: which of two pages faults, what has been
     // written by then.
     bool parts_in_any_order = false;

@@ -319,6 +319,18 @@ Status compare_unordered(Mode mode, const Float80& left, const Float80& right) {
     return reported(replace_st0<Opcode{0xDD, 0xE1}>(mode, st0, right), fsw::condition);
 }
 
+bool comparison_into_flags_clears_c1() {
+    static const bool clears = [] {
+        Status status;
+        asm volatile("fld1; fchs; fxam; fcomi %%st(0), %%st; fnstsw %0; fstp %%st(0)" // C1 is the sign
+                     : "=a"(status)
+                     :
+                     : "cc", STRATA_X87_STACK);
+        return (status & fsw::c1) == 0;
+    }();
+    return clears;
+}
+
 template <Unary operation>
 Status unary(Mode mode, Float80& operand) {
     constexpr bool has_range = operation == Unary::sine || operation == Unary::cosine;

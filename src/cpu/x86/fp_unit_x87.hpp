@@ -50,6 +50,10 @@ Status compare(Mode mode, const Float80& left, const Source& right);
 // FUCOM's comparison (only a signalling NaN is invalid).
 Status compare_unordered(Mode mode, const Float80& left, const Float80& right);
 
+// What FCOMI and its kin, which compare into RFLAGS, leave in the status word: Intel's processors clear C1,
+// AMD's leave it as it was.
+[[nodiscard]] bool comparison_into_flags_clears_c1();
+
 // Operations on ST(0) alone. Reports C1; sine and cosine also C2: the operand is out of range, and unchanged.
 enum class Unary : std::uint8_t { square_root, round_to_integer, two_to_x_minus_1, sine, cosine };
 template <Unary operation>

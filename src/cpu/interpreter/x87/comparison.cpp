@@ -80,13 +80,13 @@ Handler select_integer(const Decoded& decoded, Insn& insn) {
                                        : compute<compare_with_memory<std::int32_t, pops>>(decoded, insn);
 }
 
-// ---- into RFLAGS: ZF, PF and CF stand where C3, C2 and C0 would; C1 changes on a stack fault only ----
+// ---- into RFLAGS: ZF, PF and CF stand where C3, C2 and C0 would ----
 
 template <Ordering ordering, unsigned pops>
 void compare_to_flags(Cpu& cpu, const Insn& insn) {
     const Status status = compare_registers<ordering>(cpu.fp, insn.rm);
-    commit(cpu.fp, static_cast<Status>(status & ~fsw::condition),
-           status & fsw::sf ? fsw::c1 : std::uint16_t{0});
+    const bool clears_c1 = (status & fsw::sf) != 0 || fp_unit::comparison_into_flags_clears_c1();
+    commit(cpu.fp, static_cast<Status>(status & ~fsw::condition), clears_c1 ? fsw::c1 : std::uint16_t{0});
     cpu.flags.set_arithmetic((status & fsw::c3 ? x86::flag::zf : 0) | (status & fsw::c2 ? x86::flag::pf : 0) |
                              (status & fsw::c0 ? x86::flag::cf : 0));
     pop_unless_abandoned<pops>(cpu.fp, status);
