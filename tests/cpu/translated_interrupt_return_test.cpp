@@ -1,5 +1,5 @@
 // IRETQ in translated code: the translator must leave what the interpreter leaves.
-#include "translated_run.hpp"
+#include "translated_kernel.hpp"
 
 namespace strata::cpu::translator {
 namespace {
@@ -9,15 +9,10 @@ using namespace Xbyak::util; // NOLINT: the registers' names
 
 namespace flag = x86::flag;
 
-constexpr std::uint64_t kernel_at = 0x3'0000, program_at = 0x3'1000;
 constexpr unsigned kernel_code = 0x08, kernel_stack = 0x10, user_stack = 0x1B, user_code = 0x23; // TestCpu's
 constexpr std::uint64_t user_code_descriptor = TestCpu::gdt_at + 0x20,
                         user_stack_descriptor = TestCpu::gdt_at + 0x18;
 constexpr unsigned rounds = 30;
-
-void write(TestCpu& cpu, std::uint64_t at, CodeGenerator& code) {
-    cpu.write_bytes(at, std::span(code.getCode(), code.getSize()));
-}
 
 // To where rCX says, with R11 as flags.
 void return_to(CodeGenerator& c, unsigned code, unsigned stack) {
@@ -28,20 +23,6 @@ void return_to(CodeGenerator& c, unsigned code, unsigned stack) {
     c.push(code);
     c.push(rcx);
     c.db(0x48), c.db(0xCF);
-}
-
-// Into rDI. Uses rAX.
-void note_segments_and_flags(CodeGenerator& c) {
-    c.pushfq();
-    c.pop(rax);
-    c.add(rdi, rax);
-    c.rol(rdi, 1);
-    c.db(0x8C), c.db(0xC8); // mov eax, cs
-    c.add(rdi, rax);
-    c.db(0x8C), c.db(0xD0); // mov eax, ss
-    c.lea(rdi, ptr[rdi + rax * 4]);
-    c.db(0x8C), c.db(0xD8); // mov eax, ds
-    c.lea(rdi, ptr[rdi + rax * 8]);
 }
 
 class TranslatedInterruptReturn : public TranslatedRun {

@@ -1,6 +1,6 @@
 // SYSCALL, SYSRET and faults in translated code: the translator must leave what the interpreter leaves.
 #include "cpu/x86/x87.hpp"
-#include "translated_run.hpp"
+#include "translated_kernel.hpp"
 
 namespace strata::cpu::translator {
 namespace {
@@ -10,13 +10,8 @@ using namespace Xbyak::util; // NOLINT: the registers' names
 
 namespace flag = x86::flag;
 
-constexpr std::uint64_t kernel_at = 0x3'0000, program_at = 0x3'1000;
 constexpr std::uint64_t usual_mask = flag::arithmetic | flag::tf | flag::if_ | flag::df | flag::iopl |
                                      flag::nt | flag::rf | flag::ac | flag::id; // as Linux has it
-
-void write(TestCpu& cpu, std::uint64_t at, CodeGenerator& code) {
-    cpu.write_bytes(at, std::span(code.getCode(), code.getSize()));
-}
 
 void sysretq(CodeGenerator& c) {
     c.db(0x48);
@@ -76,18 +71,6 @@ protected:
             c.mov(r11, flag::if_ | flag::fixed);
             sysretq(c);
         });
-    }
-
-    // Uses rAX.
-    static void note_segments_and_flags(CodeGenerator& c) {
-        c.pushfq();
-        c.pop(rax);
-        c.add(rdi, rax);
-        c.rol(rdi, 1);
-        c.db(0x8C), c.db(0xC8); // mov eax, cs
-        c.add(rdi, rax);
-        c.db(0x8C), c.db(0xD0); // mov eax, ss
-        c.lea(rdi, ptr[rdi + rax * 4]);
     }
 };
 

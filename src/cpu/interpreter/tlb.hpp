@@ -14,11 +14,11 @@
 
 namespace strata::cpu::interpreter {
 
-// The linear address of the page that holds `linear`.
 [[nodiscard]] constexpr bool same_page(std::uint64_t a, std::uint64_t b) {
     return (a ^ b) < memory::page_size;
 }
 
+// The linear address of the page that holds `linear`.
 [[nodiscard]] constexpr std::uint64_t page_of(std::uint64_t linear) {
     return linear & ~(memory::page_size - 1);
 }

@@ -22,14 +22,14 @@ public:
     // Called with R14 = Site*.
     void system_call() {
         Label slow, fast;
-        a.mov(a.ecx, a.dword[a.rsp + layout.fast_calls + 8]); // below the return address
+        a.mov(a.ecx, below32(layout.fast_calls));
         a.jrcxz(slow);
-        a.mov(a.rcx, a.qword[a.rsp + layout.x87_last + 8]); // CS and SS belong to its record
+        a.mov(a.rcx, below(layout.x87_last)); // CS and SS belong to its record
         a.jrcxz(fast);
         a.L(slow);
         a.jmp(exits_.interpret);
         a.L(fast);
-        a.lea(a.rsp, a.ptr[a.rsp + 8]);
+        a.lea(a.rsp, a.ptr[a.rsp + return_address]);
         a.mov(Reg64(guest_rcx), a.qword[a.r14 + offsetof(Site, next_rip)]);
         a.pushfq();
         a.pop(a.r15);
@@ -52,27 +52,27 @@ public:
         constexpr int interrupt_alone =
             1 << std::popcount(others & (flag::if_ - 1)); // of them, as PEXT gives it
         Label settled, usual, nothing_waits, canonical, slow;
-        a.mov(a.ecx, a.dword[a.rsp + layout.fast_returns + 8]);
+        a.mov(a.ecx, below32(layout.fast_returns));
         a.jrcxz(slow);
-        a.mov(a.rcx, a.qword[a.rsp + layout.x87_last + 8]);
+        a.mov(a.rcx, below(layout.x87_last));
         a.jrcxz(settled);
         a.jmp(slow);
         a.L(settled);
-        a.pext(a.rcx, Reg64(guest_r11), a.qword[a.rsp + layout.fast_other_flags + 8]);
+        a.pext(a.rcx, Reg64(guest_r11), below(layout.fast_other_flags));
         a.lea(a.rcx, a.ptr[a.rcx - interrupt_alone]);
         a.jrcxz(usual);
         a.L(slow);
         a.jmp(exits_.interpret);
         a.L(usual);
-        a.mov(a.ecx, a.dword[a.rsp + layout.pending_signals + 8]);
+        a.mov(a.ecx, below32(layout.pending_signals));
         a.jrcxz(nothing_waits);
         a.jmp(slow);
         a.L(nothing_waits);
-        a.pext(a.rcx, Reg64(guest_rcx), a.qword[a.rsp + layout.fast_upper_half + 8]);
+        a.pext(a.rcx, Reg64(guest_rcx), below(layout.fast_upper_half));
         a.jrcxz(canonical);
         a.jmp(slow);
         a.L(canonical);
-        a.lea(a.rsp, a.ptr[a.rsp + 8]);
+        a.lea(a.rsp, a.ptr[a.rsp + return_address]);
         a.mov(a.state32(layout.other_flags), static_cast<std::uint32_t>(flag::if_ | flag::fixed));
         a.or_(a.state32(layout.wanted_signals), std::uint32_t{Signals::interrupt});
         load(layout.fast_user, 3, DataView::user);

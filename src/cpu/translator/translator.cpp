@@ -77,8 +77,7 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     auto& translator = *static_cast<Translator*>(cpu->accelerator_);
     NativeState& native = translator.frame_.native;
     translator.statistics_.interpreted(site->mnemonic);
-    native.x87.settle(cpu->fp, cpu->system);
-    cpu->flags.set_arithmetic(unpack_flags(native.flags));
+    translator.take_over();
     cpu->rip() = site->next_rip;
     const bool narrow = cpu->code_mode_.size == CodeMode::Size::bits32;
     const std::uint64_t drops = native.regions.drops(), stack = cpu->regs[x86::rsp];
@@ -117,10 +116,20 @@ std::uint64_t Translator::interpret(Cpu* cpu, const Site* site) {
     if (leave) {
         translator.begin_counting();
     }
-    native.flags = pack_flags(cpu->flags.arithmetic());
-    translator.look_at_vectors();
-    translator.look_at_x87();
+    translator.hand_back();
     return next;
+}
+
+// From translated code to C++: what of the processor is elsewhere there.
+void Translator::take_over() {
+    frame_.native.x87.settle(cpu_.fp, cpu_.system);
+    cpu_.flags.set_arithmetic(unpack_flags(frame_.native.flags));
+}
+
+void Translator::hand_back() {
+    frame_.native.flags = pack_flags(cpu_.flags.arithmetic());
+    look_at_vectors();
+    look_at_x87();
 }
 
 // What was seen by a look for signals, which leaves if it is anything but an interrupt.
@@ -132,14 +141,11 @@ std::uint64_t Translator::take_signal(Cpu* cpu, Link* link) {
         return leave_translated_code;
     }
     native.exit_link = 0;
-    native.x87.settle(cpu->fp, cpu->system);
-    cpu->flags.set_arithmetic(unpack_flags(native.flags));
+    translator.take_over();
     cpu->rip() = link->target;
     translator.found_busy(*link->owner);
     const std::uint64_t next = translator.next_target();
-    native.flags = pack_flags(cpu->flags.arithmetic());
-    translator.look_at_vectors();
-    translator.look_at_x87();
+    translator.hand_back();
     return next;
 }
 
@@ -305,8 +311,7 @@ void Translator::enter(const NativeBlock& native) {
     begin_counting();
     const TrapScope traps(*this);
     enter_(&cpu_);
-    state.x87.settle(cpu_.fp, cpu_.system);
-    cpu_.flags.set_arithmetic(unpack_flags(state.flags));
+    take_over();
     end_counting(layout_.remaining ? 0 : 1);
 }
 

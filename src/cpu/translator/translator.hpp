@@ -60,6 +60,8 @@ private:
     static std::uint64_t load_x87(interpreter::Cpu* cpu, std::uint64_t);
     void look_at_misses(RegionUse& use, std::uint64_t linear);
     [[nodiscard]] std::uint64_t next_target();
+    void take_over();
+    void hand_back();
     void take_interrupt();
     [[nodiscard]] bool goes_on();
     [[nodiscard]] std::uintptr_t known_target();
